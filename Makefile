@@ -1,0 +1,42 @@
+# Each target makes the virtual environment it needs. PYTHON chooses the interpreter it is made of.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: train multilabel test precision bench lint format clean
+
+train: $(VENV)/.examples  ## train a digit classifier, beside the same run with optax's loss
+	$(RUN) -m examples.digits
+
+multilabel: $(VENV)/.examples  ## train ten imbalanced binary classifiers with pos_weight and focal
+	$(RUN) -m examples.multilabel
+
+test: $(VENV)/.test  ## the whole test suite
+	$(RUN) -m pytest -n auto
+
+precision: $(VENV)/.test  ## the table of errors, in units in the last place
+	$(RUN) -m tests.precision
+
+bench: $(VENV)/.bench  ## time every loss against optax's
+	$(RUN) -m bench
+
+lint: $(VENV)/.lint
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m pyright --pythonpath $(RUN)
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.lint
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# One marker file per extra: installed again when pyproject.toml changes.
+$(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	touch $@

@@ -1,0 +1,281 @@
+"""The only judge of what a user passes in.
+
+A public loss is declared with `loss(...)`, which judges what can be told before tracing (kinds of
+arguments, ranges of Python numbers) and makes an eager call one compiled call. The functions below
+it judge shapes and dtypes, once per trace, and hand on arrays that need no further care: the class
+axis last, dropped rows and classes made harmless. Nothing broadcasts: a shape that is not the
+expected one is an error.
+"""
+
+import functools
+import inspect
+import math
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, ParamSpec, TypeVar
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
+
+from jaxent.core.dtypes import compute_dtype
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Axis = int | tuple[int, ...] | None
+
+STATIC = ("axis", "reduction")
+
+
+def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declares a public loss: one compiled call, its number options named with their ranges.
+
+    An option may be a Python number, which is checked to lie in its closed range, or an array,
+    traced or not, which is not. Either way its value is traced: another value compiles nothing.
+    """
+
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        static = [name for name in STATIC if name in signature.parameters]
+        compiled = jax.jit(function, static_argnames=static)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            arguments = signature.bind(*args, **kwargs).arguments
+            for name, value in arguments.items():
+                if name in static or value is None:
+                    continue
+                arguments[name] = _array_like(name, value)
+                if name in ranges:
+                    _expect_in_range(name, value, *ranges[name])
+            if "axis" in arguments:
+                arguments["axis"] = _hashable_axis(arguments["axis"])
+            return compiled(**arguments)
+
+        return call
+
+    return declare
+
+
+def _array_like(name: str, value: object) -> ArrayLike:
+    """The value, if it is an array or a number; integers saturated where JAX would wrap them."""
+    if isinstance(value, jax.Array | bool | float):
+        return value
+    if isinstance(value, int):
+        limits = np.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
+        return min(max(value, int(limits.min)), int(limits.max))
+    if isinstance(value, np.ndarray | np.generic) and jnp.issubdtype(value.dtype, np.number):
+        dtype = jax.dtypes.canonicalize_dtype(value.dtype)
+        if jnp.issubdtype(dtype, np.integer) and dtype != value.dtype:
+            return np.clip(value, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+        return value
+    if isinstance(value, np.ndarray | np.generic) and value.dtype == bool:
+        return value
+    raise TypeError(f"{name} must be an array or a number, got {type(value).__name__}: {value!r}")
+
+
+def _expect_in_range(name: str, value: object, low: float, high: float) -> None:
+    if not isinstance(value, jax.Array) and not np.all((low <= value) & (value <= high)):
+        raise ValueError(f"{name} must lie in [{low}, {high}], got {value!r}")
+
+
+def _hashable_axis(axis: object) -> Axis:
+    try:
+        if axis is None or isinstance(axis, tuple):
+            return axis and tuple(operator.index(a) for a in axis)
+        return operator.index(axis)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}") from None
+
+
+def expect_floating(name: str, x: Array) -> None:
+    with _explained(TypeError, f"{name} must be floating, got {x.dtype}"):
+        chex.assert_type(x, jnp.floating)
+
+
+def expect_integer(name: str, x: Array) -> None:
+    with _explained(TypeError, f"{name} must be class numbers of an integer dtype, got {x.dtype}"):
+        chex.assert_type(x, jnp.integer)
+
+
+def expect_real(name: str, x: Array) -> None:
+    kinds = (jnp.bool_, jnp.integer, jnp.floating)
+    if not any(jnp.issubdtype(x.dtype, kind) for kind in kinds):
+        raise TypeError(f"{name} must be real numbers, got {x.dtype}")
+
+
+def expect_boolean(name: str, x: Array) -> None:
+    with _explained(TypeError, f"{name} must be boolean, got {x.dtype}"):
+        chex.assert_type(x, jnp.bool_)
+
+
+def expect_shape(name: str, x: Array, shape: tuple[int, ...], source: str) -> None:
+    with _explained(ValueError, f"{name} must have the shape {shape} of {source}, got {x.shape}"):
+        chex.assert_shape(x, shape)
+
+
+@contextmanager
+def _explained(error: type[Exception], message: str) -> Iterator[None]:
+    """Turns a failed chex assertion into an error that names the argument."""
+    try:
+        yield
+    except AssertionError:
+        raise error(message) from None
+
+
+def number(name: str, value: ArrayLike, dtype: DTypeLike) -> Array:
+    """A number in the dtype of computation."""
+    if value is None:
+        raise TypeError(f"{name} must be a number, got None")
+    array = jnp.asarray(value)
+    expect_real(name, array)
+    expect_shape(name, array, (), "a number")
+    return array.astype(dtype)
+
+
+def option(name: str, value: ArrayLike | None, dtype: DTypeLike) -> Array | None:
+    """A number in the dtype of computation, or None where the option is absent."""
+    return None if value is None else number(name, value, dtype)
+
+
+def class_axis_last(x: Array, axis: Axis) -> Array:
+    """x with the class axes moved to the end and, where they are several, flattened into one."""
+    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    for a in axes:
+        if not -x.ndim <= a < x.ndim:
+            raise ValueError(f"axis {a} is out of range for an array of shape {x.shape}")
+    axes = tuple(a % x.ndim for a in axes)
+    if not axes or len(set(axes)) < len(axes):
+        raise ValueError(f"axis must name distinct axes of the shape {x.shape}, got {axis}")
+    rows = tuple(a for a in range(x.ndim) if a not in axes)
+    x = jnp.transpose(x, (*rows, *axes))
+    return x.reshape(*x.shape[: len(rows)], math.prod(x.shape[len(rows) :]))
+
+
+def keep(x: Array, kept: Array | None, fill: float) -> Array:
+    """x with its dropped elements, or dropped rows of classes, replaced by a harmless number."""
+    if kept is None:
+        return x
+    kept = jnp.expand_dims(kept, tuple(range(kept.ndim, x.ndim)))
+    return jnp.where(kept, x, jnp.asarray(fill, x.dtype))
+
+
+def kept_elements(
+    shape: tuple[int, ...], where: ArrayLike | None, weights: ArrayLike | None
+) -> Array | None:
+    """Which losses of a shape count: those that `where` keeps and whose weight is not 0."""
+    kept = None
+    if where is not None:
+        kept = jnp.asarray(where)
+        expect_boolean("where", kept)
+        expect_shape("where", kept, shape, "the losses")
+    if weights is not None:
+        weights = jnp.asarray(weights)
+        expect_real("weights", weights)
+        expect_shape("weights", weights, shape, "the losses")
+        kept = weights != 0 if kept is None else kept & (weights != 0)
+    return kept
+
+
+class Rows(NamedTuple):
+    """Rows of classes (..., V): which classes (..., V) and which rows (...) of them are kept."""
+
+    values: Array
+    classes: Array | None
+    kept: Array | None
+
+
+def rows(
+    name: str,
+    values: ArrayLike,
+    axis: Axis,
+    where: ArrayLike | None,
+    weights: ArrayLike | None = None,
+) -> Rows:
+    """Judges an array with a class axis. What is dropped from it is still there."""
+    values = jnp.asarray(values)
+    expect_floating(name, values)
+    last = class_axis_last(values, axis)
+    if last.shape[-1] == 0:
+        raise ValueError(f"{name} must have a class along axis {axis}, got shape {values.shape}")
+    classes = None
+    if where is not None and jnp.ndim(where) == values.ndim:
+        where = jnp.asarray(where)
+        expect_boolean("where", where)
+        expect_shape("where", where, values.shape, name)
+        classes = class_axis_last(where, axis)
+        where = jnp.any(classes, axis=-1)
+    return Rows(last, classes, kept_elements(last.shape[:-1], where, weights))
+
+
+def class_numbers(name: str, labels: ArrayLike, like: Rows) -> tuple[Array, Array]:
+    """Integer labels of rows, 0 in place of those that are no class, and whether they are one.
+
+    Narrow dtypes are widened first: in uint8 there is no class 1000 to compare with.
+    """
+    labels = jnp.asarray(labels)
+    expect_integer("labels", labels)
+    expect_shape("labels", labels, like.values.shape[:-1], f"the rows of {name}")
+    if labels.dtype.itemsize < 4:
+        labels = labels.astype(jnp.int32)
+    valid = (labels >= 0) & (labels < like.values.shape[-1])
+    return jnp.where(valid, labels, 0).astype(jnp.int32), valid
+
+
+def class_values(
+    name: str, values: ArrayLike, like: Rows, axis: Axis, shape: tuple[int, ...], source: str
+) -> Array:
+    """Real numbers of each row and class, (..., V) in the dtype of computation."""
+    values = jnp.asarray(values)
+    expect_real(name, values)
+    expect_shape(name, values, shape, source)
+    return class_axis_last(values, axis).astype(compute_dtype(like.values, values))
+
+
+def class_vector(name: str, value: ArrayLike | None, like: Rows, dtype: DTypeLike) -> Array | None:
+    """One number per class (V,), or None where the option is absent."""
+    if value is None:
+        return None
+    vector = jnp.asarray(value)
+    expect_real(name, vector)
+    expect_shape(name, vector, like.values.shape[-1:], "one number per class")
+    return vector.astype(dtype)
+
+
+class Elements(NamedTuple):
+    """Binary predictions and labels of one shape, the labels in the dtype of computation."""
+
+    values: Array
+    labels: Array
+    kept: Array | None
+
+
+def elements(
+    name: str,
+    values: ArrayLike,
+    labels: ArrayLike,
+    where: ArrayLike | None,
+    weights: ArrayLike | None,
+) -> Elements:
+    """Judges elementwise predictions with their labels, and makes dropped ones harmless."""
+    values, labels = jnp.asarray(values), jnp.asarray(labels)
+    expect_floating(name, values)
+    expect_real("labels", labels)
+    expect_shape("labels", labels, values.shape, name)
+    kept = kept_elements(values.shape, where, weights)
+    labels = keep(labels.astype(compute_dtype(values, labels)), kept, 0)
+    return Elements(keep(values, kept, 0.5), labels, kept)
+
+
+def per_class_option(name: str, value: ArrayLike, like: Elements) -> Array:
+    """A number, or one number per class of the last axis, that broadcasts against the elements."""
+    array, shape = jnp.asarray(value), like.values.shape
+    if array.ndim == 0:
+        return number(name, array, like.labels.dtype)
+    expect_real(name, array)
+    expect_shape(name, array, shape[-1:], f"the last axis of {shape}, or ()")
+    return array.astype(like.labels.dtype).reshape((1,) * (len(shape) - 1) + array.shape)

@@ -1,0 +1,1 @@
+"""Arrays in, statistics out: the mathematics of the losses and every derivative rule."""

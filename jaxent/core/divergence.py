@@ -1,0 +1,132 @@
+r"""Relative entropy without cancellation, and its derivative rules.
+
+Between two distributions, Σ t log(t/s) sums terms of both signs, and for close ones almost all of
+it cancels. Since Σ t = Σ s = 1, the sum of the *Bregman* terms is the same number,
+
+    t log(t/s) − t + s  =  t (x + expm1(−x)),     x = log t − log s  ≥ 0 each,
+
+and an error in a normaliser, the same in every x, moves it only to second order. Two distributions
+1e-6 apart then have the divergence 1e-12 to full precision.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.custom_derivatives import SymbolicZero
+
+from jaxent.core.dense import recompute, unlabelled_stats
+from jaxent.core.xlogy import weigh
+
+# x + expm1(−x) = x²/2! − x³/3! + …: to 1e-17 for |x| < 1/2.
+_SERIES = [(-1) ** k / math.factorial(k) for k in range(15, 1, -1)]
+
+
+def bregman(t: Array, s: Array, x: Array) -> Array:
+    """t log(t/s) − t + s, given x = log(t/s)."""
+    near = jnp.abs(x) < 0.5
+    x_near = jnp.where(near, x, 0)
+    series = jnp.full_like(x, _SERIES[0])
+    for coefficient in _SERIES[1:]:
+        series = series * x_near + coefficient
+    return jnp.where(near, t * (series * x_near * x_near), weigh(t, x) - t + s)
+
+
+def excess(t: Array, s: Array, x: Array) -> Array:
+    """s − t, given x = log(t/s)."""
+    near = jnp.abs(x) < 0.5
+    return jnp.where(near, t * jnp.expm1(-jnp.where(near, x, 0)), s - t)
+
+
+@jax.custom_jvp
+def kl_terms(t: Array, log_s: Array) -> Array:
+    """t (log t − log s) − t + s elementwise: by t the derivative is log t − log s, by log s s − t."""
+    return bregman(t, jnp.exp(log_s), jnp.log(t) - log_s)
+
+
+def _kl_terms_jvp(primals, tangents):
+    t, log_s = primals
+    t_dot, log_s_dot = tangents
+    x = jnp.log(t) - log_s
+    terms = []
+    if not isinstance(t_dot, SymbolicZero):
+        terms.append(jnp.where(t == 0, 0, x) * t_dot)
+    if not isinstance(log_s_dot, SymbolicZero):
+        terms.append(excess(t, jnp.exp(log_s), x) * log_s_dot)
+    return kl_terms(t, log_s), sum(terms[1:], start=terms[0])
+
+
+kl_terms.defjvp(_kl_terms_jvp, symbolic_zeros=True)
+
+
+@jax.custom_jvp
+def js_terms(t: Array, s: Array) -> Array:
+    """(t log(t/m) + s log(s/m)) / 2 elementwise, m = (t + s)/2: by t the derivative is log(t/m)/2."""
+    m = (t + s) / 2
+    return (bregman(t, m, _log_share(t, s)) + bregman(s, m, _log_share(s, t))) / 2
+
+
+@js_terms.defjvp
+def _js_terms_jvp(primals, tangents):
+    (t, s), (t_dot, s_dot) = primals, tangents
+    by_t = jnp.where(t == 0, 0, _log_share(t, s)) / 2
+    by_s = jnp.where(s == 0, 0, _log_share(s, t)) / 2
+    return js_terms(t, s), by_t * t_dot + by_s * s_dot
+
+
+def _log_share(t: Array, s: Array) -> Array:
+    """log(t/m) for m = (t + s)/2: log1p((t − s)/(t + s)) where the two are close."""
+    total = jnp.where(t + s == 0, 1, t + s)
+    r = (t - s) / total
+    near = jnp.abs(r) < 0.25
+    return jnp.where(near, jnp.log1p(jnp.where(near, r, 0)), jnp.log(2 * t / total))
+
+
+@jax.custom_jvp
+def softmax_kl(logits: Array, target_logits: Array) -> Array:
+    """KL(t ‖ p) of rows (..., V), for t = softmax(target_logits) and p = softmax(logits).
+
+    With x_j = log t_j − log p_j, the derivative by logits_j is p_j − t_j and the one by
+    target_logits_j is t_j (x_j − KL).
+    """
+    both = logits, target_logits
+    p, t, x = _pair(*both, *map(unlabelled_stats, both))
+    return jnp.sum(bregman(t, p, x), axis=-1)
+
+
+def _softmax_kl_jvp(primals, tangents):
+    logits_dot, target_logits_dot = tangents
+    kl = softmax_kl(*primals)
+    rows = (*primals, *map(unlabelled_stats, primals))
+
+    @jax.checkpoint
+    def by_logits(z_dot, rows):
+        p, t, x = _pair(*rows)
+        return jnp.sum(excess(t, p, x) * z_dot, axis=-1)
+
+    @jax.checkpoint
+    def by_target_logits(z_dot, rows, kl):
+        _, t, x = _pair(*rows)
+        # An infinite divergence stays what it is: nothing of it can be attributed to a logit.
+        slopes = jnp.where(jnp.isinf(kl)[..., None], 0, weigh(t, x - kl[..., None]))
+        return jnp.sum(slopes * z_dot, axis=-1)
+
+    terms = []
+    if not isinstance(logits_dot, SymbolicZero):
+        terms.append(by_logits(logits_dot, rows))
+    if not isinstance(target_logits_dot, SymbolicZero):
+        terms.append(by_target_logits(target_logits_dot, rows, kl))
+    return kl, sum(terms[1:], start=terms[0])
+
+
+softmax_kl.defjvp(_softmax_kl_jvp, symbolic_zeros=True)
+
+
+def _pair(logits, target_logits, stats, target_stats) -> tuple[Array, Array, Array]:
+    """p, t and x = log t − log p, which is −inf where t is 0."""
+    gaps, _, p = recompute(logits, stats)
+    target_gaps, _, t = recompute(target_logits, target_stats)
+    log_p = -gaps - jnp.log1p(stats.rest)[..., None]
+    log_t = -target_gaps - jnp.log1p(target_stats.rest)[..., None]
+    return p, t, jnp.where(log_t == -jnp.inf, -jnp.inf, log_t - log_p)

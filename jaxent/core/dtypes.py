@@ -1,0 +1,16 @@
+"""The precision of computation: float32, or float64 when an input is."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+
+def compute_dtype(*arrays: Array | None) -> DTypeLike:
+    """float64 if any of the arrays is, float32 otherwise."""
+    wide = any(x is not None and x.dtype == jnp.float64 for x in arrays)
+    return jnp.float64 if wide else jnp.float32
+
+
+def widen(x: Array, dtype: DTypeLike | None = None) -> Array:
+    """x in the dtype of computation. The derivative comes back in the dtype of x."""
+    return x.astype(compute_dtype(x) if dtype is None else dtype)

@@ -1,0 +1,14 @@
+"""Label smoothing (Szegedy et al., 2016)."""
+
+from jax import Array
+
+from jaxent.core.xlogy import weigh
+
+
+def smooth(label: Array, amount: Array | None, uniform: Array) -> Array:
+    """(1 − amount) · label + amount · uniform.
+
+    A cross-entropy is linear in its label, so the same formula smooths a label towards the uniform
+    one, and the loss of a label towards the loss of the uniform one.
+    """
+    return label if amount is None else weigh(1 - amount, label) + weigh(amount, uniform)

@@ -1,0 +1,42 @@
+"""The one home of the convention 0 · log 0 = 0.
+
+A term of zero weight is absent, whatever it weighs: its value and its derivatives are zero. The
+point in question is taken out with a `where` on the *inputs* of the product, since a `where` on
+the result would leave 0 · inf = NaN in the derivative.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+def weigh(w: Array, x: Array) -> Array:
+    """w · x, with 0 · ±inf = 0."""
+    return w * jnp.where((w == 0) & jnp.isinf(x), 0, x)
+
+
+def xlogy(x: Array, y: Array) -> Array:
+    """x · log y, with 0 · log 0 = 0."""
+    return x * jnp.log(jnp.where((x == 0) & (y == 0), 1, y))
+
+
+def xlog1my(x: Array, y: Array) -> Array:
+    """x · log(1 − y), with 0 · log 0 = 0."""
+    return x * log1my(jnp.where((x == 0) & (y == 1), 0, y))
+
+
+@jax.custom_jvp
+def log1my(y: Array) -> Array:
+    """log(1 − y) for y in [0, 1].
+
+    `1 - y` rounds where y is small, and `log1p(-y)` in float64 is off by over a hundred ulp where
+    its implementation changes branch near y = 0.41. Each serves where it is exact.
+    """
+    small = y < 0.25
+    return jnp.where(small, jnp.log1p(-jnp.where(small, y, 0)), jnp.log(1 - y))
+
+
+@log1my.defjvp
+def _log1my_jvp(primals, tangents):
+    (y,), (y_dot,) = primals, tangents
+    return log1my(y), -y_dot / (1 - y)

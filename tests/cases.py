@@ -1,0 +1,192 @@
+"""The table of losses that the tests of transforms and laws run over.
+
+A case is a public loss with its options bound or among its arrays, a maker of inputs, and which of
+the arrays it is differentiable by. Every loss stands here plain and with all its options at once.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+import jaxent
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    function: Callable  # of the arrays alone
+    arrays: Callable[[np.random.Generator, tuple[int, ...]], tuple]  # for a batch of a shape
+    differentiable: tuple[int, ...]  # which arrays are floating and differentiated
+    elementwise: bool  # a loss per element, rather than per row of classes
+    batched: tuple[int, ...]  # which arrays have the batch in front
+
+    def make(self, batch: tuple[int, ...], dtype, seed: int = 0) -> tuple:
+        rng = np.random.default_rng(seed)
+        return tuple(
+            x.astype(dtype) if x.dtype == np.float64 else x for x in self.arrays(rng, batch)
+        )
+
+
+V = 5
+
+
+def logits(rng, batch):
+    return rng.normal(size=(*batch, V)) * 2
+
+
+def numbers(rng, batch):
+    return rng.normal(size=batch) * 2
+
+
+def classes(rng, batch):
+    return rng.integers(0, V, batch)
+
+
+def probabilities(rng, batch):
+    return rng.uniform(0.1, 0.9, batch)
+
+
+def distributions(rng, batch):
+    e = np.exp(rng.normal(size=(*batch, V)))
+    return e / e.sum(-1, keepdims=True)
+
+
+def log_distributions(rng, batch):
+    return np.log(distributions(rng, batch))
+
+
+def mask(rng, batch):
+    return np.asarray(rng.uniform(size=batch) < 0.7)
+
+
+def class_mask(rng, batch):
+    """At least the first class of every row is kept, so that no row is dropped by chance."""
+    kept = rng.uniform(size=(*batch, V)) < 0.7
+    kept[..., 0] = True
+    return kept
+
+
+def weights(rng, batch):
+    return rng.uniform(0.5, 2, batch)
+
+
+def class_weights(rng, batch):
+    return rng.uniform(0.5, 2, V)
+
+
+def fraction(rng, batch):
+    return np.asarray(rng.uniform(0.05, 0.2))
+
+
+def positive(rng, batch):
+    return np.asarray(rng.uniform(0.5, 3))
+
+
+def _case(name, function, makers, keywords=(), *, elementwise=False, fixed=()):
+    """A case whose arrays come from `makers`, those behind the positional ones by `keywords`."""
+    positional = len(makers) - len(keywords)
+
+    def call(*arrays):
+        named = dict(zip(keywords, arrays[positional:], strict=True))
+        return function(*arrays[:positional], **named)
+
+    def arrays(rng, batch):
+        return tuple(np.asarray(make(rng, batch)) for make in makers)
+
+    integral = {classes, mask, class_mask}
+    unbatched = {class_weights, fraction, positive}
+    return Case(
+        name,
+        call,
+        arrays,
+        tuple(i for i, m in enumerate(makers) if m not in integral and i not in fixed),
+        elementwise,
+        tuple(i for i, m in enumerate(makers) if m not in unbatched),
+    )
+
+
+def sum_of_stats(z, labels, where=None):
+    stats = jaxent.softmax_stats(z, labels, where=where)
+    return stats.lse + stats.nll + stats.miss + stats.sum_nll + stats.entropy
+
+
+def sum_of_kept_stats(z, t, where):
+    return sum_of_stats(z, jnp.where(where, t, 0), where)
+
+
+TAIL = ("where", "weights")
+CASES = [
+    _case("sigmoid_binary_cross_entropy", jaxent.sigmoid_binary_cross_entropy,
+          (numbers, probabilities), elementwise=True),
+    _case("sigmoid_binary_cross_entropy, all options", jaxent.sigmoid_binary_cross_entropy,
+          (numbers, probabilities, positive, fraction, mask, weights),
+          ("pos_weight", "label_smoothing", *TAIL), elementwise=True),
+    _case("sigmoid_focal_loss", jaxent.sigmoid_focal_loss,
+          (numbers, probabilities), elementwise=True),
+    _case("sigmoid_focal_loss, all options", jaxent.sigmoid_focal_loss,
+          (numbers, probabilities, fraction, positive, fraction, mask, weights),
+          ("alpha", "gamma", "label_smoothing", *TAIL), elementwise=True),
+    _case("softmax_cross_entropy", jaxent.softmax_cross_entropy, (logits, distributions)),
+    _case("softmax_cross_entropy, all options", jaxent.softmax_cross_entropy,
+          (logits, distributions, mask, fraction, fraction, class_weights, weights),
+          ("where", "label_smoothing", "z_loss", "class_weights", "weights")),
+    _case("softmax_cross_entropy_with_integer_labels",
+          jaxent.softmax_cross_entropy_with_integer_labels, (logits, classes)),
+    _case("softmax_cross_entropy_with_integer_labels, all options",
+          jaxent.softmax_cross_entropy_with_integer_labels,
+          (logits, classes, mask, fraction, fraction, class_weights, weights),
+          ("where", "label_smoothing", "z_loss", "class_weights", "weights")),
+    _case("softmax_focal_loss", jaxent.softmax_focal_loss, (logits, classes)),
+    _case("softmax_focal_loss, all options", jaxent.softmax_focal_loss,
+          (logits, classes, mask, positive, class_weights, weights),
+          ("where", "gamma", "class_weights", "weights")),
+    _case("poly_loss_cross_entropy", jaxent.poly_loss_cross_entropy, (logits, distributions)),
+    _case("poly_loss_cross_entropy, all options", jaxent.poly_loss_cross_entropy,
+          (logits, distributions, positive, mask, weights), ("epsilon", *TAIL)),
+    _case("softmax_stats, integer labels", sum_of_stats, (logits, classes)),
+    _case("softmax_stats, dense labels, dropped classes", sum_of_kept_stats,
+          (logits, distributions, class_mask)),
+    _case("binary_cross_entropy", jaxent.binary_cross_entropy,
+          (probabilities, probabilities), elementwise=True),
+    _case("binary_cross_entropy, all options", jaxent.binary_cross_entropy,
+          (probabilities, probabilities, fraction, positive, mask, weights),
+          ("epsilon", "pos_weight", *TAIL), elementwise=True),
+    _case("binary_focal_cross_entropy", jaxent.binary_focal_cross_entropy,
+          (probabilities, probabilities), elementwise=True),
+    _case("binary_focal_cross_entropy, all options", jaxent.binary_focal_cross_entropy,
+          (probabilities, probabilities, fraction, fraction, positive, mask, weights),
+          ("epsilon", "alpha", "gamma", *TAIL), elementwise=True),
+    _case("categorical_cross_entropy", jaxent.categorical_cross_entropy,
+          (distributions, distributions)),
+    _case("categorical_cross_entropy, all options", jaxent.categorical_cross_entropy,
+          (distributions, distributions, mask, fraction, weights),
+          ("where", "epsilon", "weights")),
+    _case("categorical_cross_entropy_with_integer_labels",
+          jaxent.categorical_cross_entropy_with_integer_labels, (distributions, classes)),
+    _case("categorical_cross_entropy_with_integer_labels, all options",
+          jaxent.categorical_cross_entropy_with_integer_labels,
+          (distributions, classes, mask, fraction, weights), ("where", "epsilon", "weights")),
+    _case("self_information", jaxent.self_information, (probabilities,), elementwise=True),
+    _case("entropy", jaxent.entropy, (distributions,)),
+    _case("softmax_entropy", jaxent.softmax_entropy, (logits,)),
+    _case("sigmoid_entropy", jaxent.sigmoid_entropy, (numbers,), elementwise=True),
+    _case("kl_divergence", jaxent.kl_divergence, (log_distributions, distributions)),
+    _case("kl_divergence, dropped classes", jaxent.kl_divergence,
+          (log_distributions, distributions, class_mask), ("where",)),
+    _case("kl_divergence_with_log_targets", jaxent.kl_divergence_with_log_targets,
+          (log_distributions, log_distributions)),
+    _case("generalized_kl_divergence", jaxent.generalized_kl_divergence,
+          (log_distributions, distributions)),
+    _case("softmax_kl_divergence", jaxent.softmax_kl_divergence, (logits, logits)),
+    _case("softmax_kl_divergence, all options", jaxent.softmax_kl_divergence,
+          (logits, logits, class_mask, positive), ("where", "temperature")),
+    _case("jensen_shannon_divergence", jaxent.jensen_shannon_divergence,
+          (distributions, distributions)),
+    _case("squared_error", jaxent.squared_error, (numbers, numbers), elementwise=True),
+    _case("squared_error, all options", jaxent.squared_error,
+          (numbers, numbers, mask, weights), TAIL, elementwise=True),
+    _case("reduce_losses", lambda x, where, w: jaxent.reduce_losses(x, where=where, weights=w,
+          reduction="none"), (numbers, mask, weights), elementwise=True),
+]

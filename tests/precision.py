@@ -1,0 +1,212 @@
+"""The largest errors of every loss in units in the last place (ulp): `python -m tests.precision`.
+
+A value is measured in the dtype it has (float32, or float64 when an input is), a gradient in the
+dtype of its input, against an oracle in arbitrary precision given the same inputs. Where a result
+is a sum of terms of both signs, the unit is that of its largest term. Numbers below the smallest
+normal one are flushed to zero by XLA on the CPU, so errors below it do not count.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import mpmath
+import numpy as np
+
+import jaxent
+from tests import inputs, oracle
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+# Bounds in ulp for value and gradient in float32 and float64; 16-bit gradients are within 1.
+BCE, FOCAL, SOFTMAX, POLY, KL = (4, 4), (16, 24), (8, 16), (12, 16), (16, 4)
+CONFIDENT = (128, 192)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A loss, its oracle, inputs to compare them on, and the bounds its errors stay within."""
+
+    name: str
+    loss: Callable
+    exact: Callable
+    inputs: Callable[[np.random.Generator, np.dtype], Iterator[tuple]]
+    bounds: tuple[float, float]
+    bits: int = 300  # working precision of the oracle
+
+
+def ulps(got, want, terms, dtype) -> float:
+    """The largest error in units of the last place of the exact result, or of its terms."""
+    got = np.atleast_1d(np.asarray(got))
+    want, terms = (np.broadcast_to(np.asarray(x, object), got.shape) for x in (want, terms))
+    info = ml_dtypes.finfo(dtype)
+    normal = float(info.smallest_normal)
+    flushed = normal if dtype == np.float64 else float(np.finfo(np.float32).smallest_normal)
+    worst = 0.0
+    for g, w, t in zip(got.ravel(), want.ravel(), terms.ravel(), strict=True):
+        size = max(abs(w), abs(t), normal)
+        unit = mpmath.ldexp(1, int(mpmath.floor(mpmath.log(size, 2))) - info.nmant)
+        error = abs(mpmath.mpf(float(g)) - w)
+        if not error <= flushed:
+            worst = max(worst, float(error / unit))
+    return worst
+
+
+def measure(entry: Entry, dtype_name: str) -> tuple[float, float]:
+    """The largest errors of value and gradient over all the inputs of an entry."""
+    dtype = np.dtype(getattr(ml_dtypes, dtype_name, dtype_name))
+    value_error = gradient_error = 0.0
+
+    @jax.jit
+    def both(x, *others):
+        value, pullback = jax.vjp(lambda x: entry.loss(x, *others), x)
+        return value, pullback(jnp.ones_like(value))[0]
+
+    with jax.enable_x64(dtype_name == "float64"), mpmath.workprec(entry.bits):
+        for arguments in entry.inputs(np.random.default_rng(0), dtype):
+            value, gradient = both(*arguments)
+            want = entry.exact(*(x if isinstance(x, int) else oracle.exact(x) for x in arguments))
+            value_error = max(value_error, ulps(value, want.value, want.value_terms, value.dtype))
+            gradient_error = max(
+                gradient_error, ulps(gradient, want.gradient, want.gradient_terms, dtype)
+            )
+    return value_error, gradient_error
+
+
+def allowed(entry: Entry, dtype_name: str) -> tuple[float, float]:
+    """Values are float32 or wider always; a 16-bit gradient has one ulp."""
+    value, gradient = entry.bounds
+    return value, gradient if dtype_name in ("float64", "float32") else 1
+
+
+# The table: elementwise losses need the bits of exp(−700) beside 1.
+
+integer = jaxent.softmax_cross_entropy_with_integer_labels
+smoothed = functools.partial(integer, label_smoothing=0.1)
+dense = jaxent.softmax_cross_entropy
+bce = jaxent.sigmoid_binary_cross_entropy
+with_class, with_one_hot = inputs.with_class, inputs.with_one_hot
+ordinary, confident = inputs.ordinary, inputs.confident
+
+TABLE = [
+    Entry("binary CE", bce, oracle.binary_cross_entropy, inputs.binary_logits, BCE, 1200),
+    Entry(
+        "binary CE, pos_weight 3",
+        functools.partial(bce, pos_weight=3),
+        functools.partial(oracle.binary_cross_entropy, pos_weight=3),
+        inputs.binary_logits,
+        BCE,
+        1200,
+    ),
+    Entry(
+        "binary CE from probabilities",
+        functools.partial(jaxent.binary_cross_entropy, epsilon=None),
+        oracle.binary_cross_entropy_from_probs,
+        inputs.binary_probabilities,
+        BCE,
+    ),
+    *(
+        Entry(
+            f"binary focal, gamma {gamma}",
+            functools.partial(jaxent.sigmoid_focal_loss, gamma=gamma),
+            functools.partial(oracle.binary_focal, gamma=gamma),
+            inputs.binary_logits,
+            FOCAL,
+            1200,
+        )
+        for gamma in (0.5, 2.0)
+    ),
+    Entry(
+        "binary focal from probabilities",
+        functools.partial(jaxent.binary_focal_cross_entropy, epsilon=None),
+        functools.partial(oracle.binary_focal_from_probs, gamma=2),
+        inputs.binary_probabilities,
+        FOCAL,
+    ),
+    *(
+        Entry(name + suffix, loss, exact, labelled(make), bounds)
+        for suffix, make, bounds in (("", ordinary, None), (", confident", confident, CONFIDENT))
+        for name, loss, exact, labelled, bounds in (
+            ("softmax CE, classes", integer, oracle.integer_cross_entropy, with_class, bounds or SOFTMAX),
+            ("softmax CE, one-hot", dense, oracle.cross_entropy, with_one_hot, bounds or SOFTMAX),
+            ("softmax CE, soft labels", dense, oracle.cross_entropy, inputs.with_distribution, bounds or SOFTMAX),
+            (
+                "softmax CE, smoothing 0.1",
+                smoothed,
+                functools.partial(oracle.smoothed_cross_entropy, amount=0.1),
+                with_class,
+                bounds or SOFTMAX,
+            ),
+            (
+                "softmax focal",
+                jaxent.softmax_focal_loss,
+                functools.partial(oracle.softmax_focal, gamma=2),
+                with_class,
+                bounds or FOCAL,
+            ),
+            (
+                "poly",
+                jaxent.poly_loss_cross_entropy,
+                functools.partial(oracle.poly, epsilon=2),
+                with_one_hot,
+                bounds or POLY,
+            ),
+            (
+                "softmax entropy",
+                jaxent.softmax_entropy,
+                oracle.softmax_entropy,
+                inputs.one_by_one,
+                bounds or SOFTMAX,
+            ),
+        )
+    ),
+    Entry(
+        "categorical CE from probabilities",
+        functools.partial(jaxent.categorical_cross_entropy, epsilon=None),
+        oracle.categorical_from_probs,
+        inputs.two_distributions,
+        SOFTMAX,
+    ),
+    Entry("KL", jaxent.kl_divergence, oracle.kl, inputs.log_and_target, KL),
+    Entry(
+        "KL, log-targets",
+        jaxent.kl_divergence_with_log_targets,
+        oracle.kl_log_targets,
+        inputs.log_and_log_target,
+        KL,
+    ),
+    Entry(
+        "generalized KL",
+        jaxent.generalized_kl_divergence,
+        oracle.generalized_kl,
+        inputs.log_and_target,
+        KL,
+    ),
+    Entry("softmax KL", jaxent.softmax_kl_divergence, oracle.softmax_kl, inputs.two_logits, SOFTMAX),
+    Entry(
+        "Jensen-Shannon",
+        jaxent.jensen_shannon_divergence,
+        oracle.jensen_shannon,
+        inputs.two_distributions,
+        KL,
+    ),
+    Entry("entropy", jaxent.entropy, oracle.entropy, inputs.one_by_one(inputs.one_distribution), KL),
+    Entry("sigmoid entropy", jaxent.sigmoid_entropy, oracle.sigmoid_entropy, inputs.one_by_one(inputs.moderate), BCE, 1200),
+    Entry("self-information", jaxent.self_information, oracle.self_information, inputs.one_by_one(inputs.some_probabilities), BCE),
+    Entry("squared error", jaxent.squared_error, oracle.squared_error, inputs.two_numbers, BCE),
+]
+
+
+def main() -> None:
+    print(f"jax {jax.__version__}. Largest error in ulp, value / gradient.")
+    print(f"{'':34}" + "".join(f"{name:>18}" for name in DTYPES) + f"{'bounds':>14}")
+    for entry in TABLE:
+        errors = (measure(entry, dtype) for dtype in DTYPES)
+        cells = "".join(f"{f'{v:.2f} / {g:.2f}':>18}" for v, g in errors)
+        print(f"{entry.name:34}{cells}{'{} / {}'.format(*entry.bounds):>14}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
