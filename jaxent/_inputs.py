@@ -40,14 +40,16 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
 
     def declare(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
-        static = [name for name in STATIC if name in signature.parameters]
+        parameters = signature.parameters
+        optional = [name for name in parameters if parameters[name].default is None]
+        static = [name for name in STATIC if name in parameters]
         compiled = jax.jit(function, static_argnames=static)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             arguments = signature.bind(*args, **kwargs).arguments
             for name, value in arguments.items():
-                if name in static or value is None:
+                if name in static or (value is None and name in optional):
                     continue
                 arguments[name] = _array_like(name, value)
                 if name in ranges:
@@ -129,8 +131,6 @@ def _explained(error: type[Exception], message: str) -> Iterator[None]:
 
 def number(name: str, value: ArrayLike, dtype: DTypeLike) -> Array:
     """A number in the dtype of computation."""
-    if value is None:
-        raise TypeError(f"{name} must be a number, got None")
     array = jnp.asarray(value)
     expect_real(name, array)
     expect_shape(name, array, (), "a number")

@@ -14,6 +14,7 @@ from jaxent.core.dtypes import widen
 from jaxent.core.xlogy import weigh, xlogy
 
 INF = float("inf")
+SMALLEST = 2.0**-126  # the smallest normal float32
 
 
 @loss()
@@ -77,7 +78,7 @@ def generalized_kl_divergence(
     return _sum(jax.checkpoint(kl_terms)(t, log_p), kept)
 
 
-@loss(temperature=(0, INF))
+@loss(temperature=(SMALLEST, INF))
 def softmax_kl_divergence(
     logits: ArrayLike,
     target_logits: ArrayLike,

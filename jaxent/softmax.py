@@ -6,6 +6,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from jaxent import _inputs
 from jaxent._inputs import Axis, Rows, class_vector, keep, loss, number, option
+from jaxent.core import dense
 from jaxent.core.dense import integer_stats, target_stats
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import focal
@@ -125,32 +126,29 @@ def _integer_stats(
     rows: Rows, y: Array, valid: Array, class_weights: Array | None = None
 ) -> SoftmaxStats:
     kept = valid if rows.kept is None else valid & rows.kept
-    logits = keep(_without_dropped_classes(rows), kept, 0)
-    return integer_stats(logits, y, _sum_weights(rows, class_weights))
+    return integer_stats(_core_rows(rows, kept, class_weights), y)
 
 
 def _target_stats(rows: Rows, t: Array) -> SoftmaxStats:
-    logits = keep(_without_dropped_classes(rows), rows.kept, 0)
-    return target_stats(logits, keep(t, rows.kept, 0), _sum_weights(rows))
+    return target_stats(_core_rows(rows, rows.kept), t)
 
 
-def _without_dropped_classes(rows: Rows) -> Array:
-    if rows.classes is None:
-        return rows.values
-    return jnp.where(rows.classes, rows.values, jnp.asarray(-jnp.inf, rows.values.dtype))
+def _core_rows(
+    rows: Rows, kept: Array | None, class_weights: Array | None = None
+) -> dense.Rows:
+    """Rows without their dropped classes; `sum_nll` has the weights of the classes kept."""
+    logits, classes = rows.values, rows.classes
+    weights = jnp.ones(logits.shape[-1]) if class_weights is None else class_weights
+    weights = _as_row(weights, logits.ndim)
+    if classes is None:
+        return dense.Rows(logits, weights, kept)
+    logits = jnp.where(classes, logits, jnp.asarray(-jnp.inf, logits.dtype))
+    weights = classes if class_weights is None else jnp.where(classes, weights, 0)
+    return dense.Rows(logits, weights, kept)
 
 
 def _as_row(vector: Array, ndim: int) -> Array:
     return vector.reshape((1,) * (ndim - 1) + vector.shape)
-
-
-def _sum_weights(rows: Rows, class_weights: Array | None = None) -> Array:
-    """The weights of `sum_nll`: those of the classes, 0 for the ones dropped."""
-    ndim, classes = rows.values.ndim, rows.classes
-    if class_weights is None:
-        return _as_row(jnp.ones(rows.values.shape[-1]), ndim) if classes is None else classes
-    weights = _as_row(class_weights, ndim)
-    return weights if classes is None else jnp.where(classes, weights, 0)
 
 
 def _class_count(rows: Rows, dtype: DTypeLike) -> Array:

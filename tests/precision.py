@@ -102,7 +102,7 @@ TABLE = [
     ),
     Entry(
         "binary CE from probabilities",
-        functools.partial(jaxent.binary_cross_entropy, epsilon=None),
+        functools.partial(jaxent.binary_cross_entropy, epsilon=0),
         oracle.binary_cross_entropy_from_probs,
         inputs.binary_probabilities,
         BCE,
@@ -120,7 +120,7 @@ TABLE = [
     ),
     Entry(
         "binary focal from probabilities",
-        functools.partial(jaxent.binary_focal_cross_entropy, epsilon=None),
+        functools.partial(jaxent.binary_focal_cross_entropy, epsilon=0),
         functools.partial(oracle.binary_focal_from_probs, gamma=2),
         inputs.binary_probabilities,
         FOCAL,
@@ -164,7 +164,7 @@ TABLE = [
     ),
     Entry(
         "categorical CE from probabilities",
-        functools.partial(jaxent.categorical_cross_entropy, epsilon=None),
+        functools.partial(jaxent.categorical_cross_entropy, epsilon=0),
         oracle.categorical_from_probs,
         inputs.two_distributions,
         SOFTMAX,

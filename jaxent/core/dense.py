@@ -20,114 +20,124 @@ sits under `jax.checkpoint`, closing over nothing but the inputs and a few float
 reverse mode keeps is the logits as they came, and the exponentials are made again.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
+from jax.typing import DTypeLike
 
-from jaxent.core.dtypes import compute_dtype, widen
+from jaxent.core.dtypes import compute_dtype
 from jaxent.core.stats import SoftmaxStats, SoftmaxSums, finalize
 from jaxent.core.xlogy import weigh
 
 
-@jax.custom_jvp
-def integer_stats(logits: Array, labels: Array, w: Array) -> SoftmaxStats:
-    """The statistics of rows (..., V) whose label is a class number in [0, V), shape (...).
+class Rows(NamedTuple):
+    """Rows of logits (..., V), the weights of `sum_nll`, and which rows are kept.
 
-    `w` (broadcastable to the logits) are the weights of `sum_nll`, 0 for classes left out.
+    `weights` broadcasts against the logits and is 0 for classes left out. A row that is not kept
+    has the statistics of a row of zeros and no derivative, whatever it holds; None keeps all.
     """
-    z, w = widen(logits), w.astype(compute_dtype(logits))
+
+    logits: Array
+    weights: Array
+    kept: Array | None
+
+    def masked(self, x: Array, dtype: DTypeLike) -> Array:
+        """x in the dtype of computation, 0 in the rows not kept."""
+        x = x.astype(dtype)
+        return x if self.kept is None else jnp.where(self.kept[..., None], x, 0)
+
+
+def all_rows(logits: Array) -> Rows:
+    return Rows(logits, jnp.ones((1,) * (logits.ndim - 1) + logits.shape[-1:]), None)
+
+
+def unlabelled_stats(logits: Array) -> SoftmaxStats:
+    """The statistics of rows (..., V) that do not depend on a label."""
+    return integer_stats(all_rows(logits), jnp.zeros(logits.shape[:-1], jnp.int32))
+
+
+@jax.custom_jvp
+def integer_stats(rows: Rows, labels: Array) -> SoftmaxStats:
+    """The statistics of rows whose label is a class number in [0, V), of shape (...)."""
+    z = rows.masked(rows.logits, compute_dtype(rows.logits))
     m = jnp.max(z, axis=-1)
     label = jnp.take_along_axis(z, labels[..., None], axis=-1, mode="clip")
     gap, e_label = (jnp.squeeze(x, -1) for x in _gaps_and_exps(label, m))
-    return finalize(_sums(z, m, w, mass=jnp.ones_like(m), gap=gap, slack=1 - e_label))
+    return _statistics(rows, z, m, mass=jnp.ones_like(m), gap=gap, slack=1 - e_label)
 
 
 def _integer_stats_jvp(primals, tangents):
-    logits, labels, w = primals
-    logits_dot, _, w_dot = tangents
-    stats = integer_stats(logits, labels, w)
+    stats = integer_stats(*primals)
+    rows_dot, _ = tangents
 
     @jax.checkpoint
-    def by_logits(z_dot, logits, labels, w, stats):
-        gaps, exps, p = recompute(logits, stats)
-        classes = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1)
+    def by_logits(logits_dot, rows, labels, stats):
+        gaps, exps, p = recompute(rows, stats)
+        classes = jax.lax.broadcasted_iota(labels.dtype, p.shape, p.ndim - 1)
         nll = jnp.where(classes == labels[..., None], -stats.miss[..., None], p)
         miss = jnp.exp(-stats.nll)[..., None] * nll
-        return _along(z_dot, gaps, exps, p, w, stats, nll=nll, miss=miss)
+        return _along(logits_dot, rows, gaps, exps, p, stats, nll=nll, miss=miss)
 
-    terms = []
-    if not isinstance(logits_dot, SymbolicZero):
-        terms.append(by_logits(logits_dot, logits, labels, w, stats))
-    if not isinstance(w_dot, SymbolicZero):
-        terms.append(_by_class_weights(w_dot, logits, stats))
-    return stats, _total(terms)
+    return stats, _total(
+        _applied(by_logits, rows_dot.logits, *primals, stats),
+        _applied(_by_weights, rows_dot.weights, primals[0], stats),
+    )
 
 
 integer_stats.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp
-def target_stats(logits: Array, targets: Array, w: Array) -> SoftmaxStats:
-    """The statistics of rows (..., V) whose label is a distribution over classes, (..., V).
-
-    The targets may have any mass, 0 included, and `w` are the weights of `sum_nll`.
-    """
-    dtype = compute_dtype(logits, targets)
-    z, t, w = (x.astype(dtype) for x in (logits, targets, w))
+def target_stats(rows: Rows, targets: Array) -> SoftmaxStats:
+    """The statistics of rows whose label is a distribution over classes, (..., V), of any mass."""
+    dtype = compute_dtype(rows.logits, targets)
+    z, t = rows.masked(rows.logits, dtype), rows.masked(targets, dtype)
     m = jnp.max(z, axis=-1)
     gaps, exps = _gaps_and_exps(z, m)
     mass = jnp.sum(t, axis=-1)
     gap = jnp.sum(weigh(t, gaps), axis=-1)
     slack = jnp.sum(t * (1 - exps), axis=-1)
-    return finalize(_sums(z, m, w, mass=mass, gap=gap, slack=slack))
+    return _statistics(rows, z, m, mass=mass, gap=gap, slack=slack)
 
 
 def _target_stats_jvp(primals, tangents):
-    logits, targets, w = primals
-    logits_dot, targets_dot, w_dot = tangents
-    stats = target_stats(logits, targets, w)
+    stats = target_stats(*primals)
+    rows_dot, targets_dot = tangents
 
     @jax.checkpoint
-    def by_logits(z_dot, logits, targets, w, stats):
-        gaps, exps, p = recompute(logits, stats)
-        t = targets.astype(exps.dtype)
+    def by_logits(logits_dot, rows, targets, stats):
+        gaps, exps, p = recompute(rows, stats)
+        t = rows.masked(targets, p.dtype)
         mass = jnp.sum(t, axis=-1, keepdims=True)
         above_half = (mass - t) - mass * _missed(exps, stats)
         nll = jnp.where(p > 0.5, above_half, mass * p - t)
         miss = p * ((mass - t) - stats.miss[..., None])
-        return _along(z_dot, gaps, exps, p, w, stats, nll=nll, miss=miss)
+        return _along(logits_dot, rows, gaps, exps, p, stats, nll=nll, miss=miss)
 
     @jax.checkpoint
-    def by_targets(t_dot, logits, targets, stats):
-        gaps, exps, _ = recompute(logits, stats)
+    def by_targets(targets_dot, rows, targets, stats):
+        gaps, exps, p = recompute(rows, stats)
         # A class of probability 0 without label mass is a term 0 · log 0.
         absent = (targets == 0) & jnp.isinf(gaps)
         nlp = jnp.where(absent, 0, gaps + jnp.log1p(stats.rest)[..., None])
-        t_dot = t_dot.astype(nlp.dtype)
+        t_dot = rows.masked(targets_dot, p.dtype)
         return _only(
             stats,
             nll=jnp.sum(nlp * t_dot, axis=-1),
             miss=jnp.sum(_missed(exps, stats) * t_dot, axis=-1),
         )
 
-    terms = []
-    if not isinstance(logits_dot, SymbolicZero):
-        terms.append(by_logits(logits_dot, logits, targets, w, stats))
-    if not isinstance(targets_dot, SymbolicZero):
-        terms.append(by_targets(targets_dot, logits, targets, stats))
-    if not isinstance(w_dot, SymbolicZero):
-        terms.append(_by_class_weights(w_dot, logits, stats))
-    return stats, _total(terms)
+    return stats, _total(
+        _applied(by_logits, rows_dot.logits, *primals, stats),
+        _applied(by_targets, targets_dot, *primals, stats),
+        _applied(_by_weights, rows_dot.weights, primals[0], stats),
+    )
 
 
 target_stats.defjvp(_target_stats_jvp, symbolic_zeros=True)
-
-
-def unlabelled_stats(logits: Array) -> SoftmaxStats:
-    """The statistics of rows (..., V) that do not depend on a label."""
-    labels = jnp.zeros(logits.shape[:-1], jnp.int32)
-    return integer_stats(logits, labels, jnp.ones((1,) * logits.ndim, logits.dtype))
 
 
 def _gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
@@ -168,12 +178,15 @@ def _rounding(m: Array, z: Array, gaps: Array) -> Array:
     return (m - (gaps - rounded)) - (z + rounded)
 
 
-def _sums(z: Array, m: Array, w: Array, *, mass: Array, gap: Array, slack: Array) -> SoftmaxSums:
-    """The sums over all classes, with those of the label given."""
+def _statistics(
+    rows: Rows, z: Array, m: Array, *, mass: Array, gap: Array, slack: Array
+) -> SoftmaxStats:
+    """The statistics of rows z of maximum m, with the sums over their labels given."""
     gaps, exps = _gaps_and_exps(z, m)
     at_max = gaps == 0
     ties = jnp.sum(at_max, axis=-1, dtype=jnp.int32) - 1
-    return SoftmaxSums(
+    w = rows.weights.astype(z.dtype)
+    sums = SoftmaxSums(
         max=m,
         rest=jnp.sum(jnp.where(at_max, 0, exps), axis=-1) + ties.astype(z.dtype),
         moment=jnp.sum(weigh(exps, gaps), axis=-1),
@@ -183,11 +196,12 @@ def _sums(z: Array, m: Array, w: Array, *, mass: Array, gap: Array, slack: Array
         size=jnp.sum(w, axis=-1),
         spread=jnp.sum(weigh(w, gaps), axis=-1),
     )
+    return finalize(sums)
 
 
-def recompute(logits: Array, stats: SoftmaxStats) -> tuple[Array, Array, Array]:
+def recompute(rows: Rows, stats: SoftmaxStats) -> tuple[Array, Array, Array]:
     """Gaps, exponentials and probabilities from the logits and their statistics."""
-    gaps, exps = _gaps_and_exps(logits.astype(stats.max.dtype), stats.max)
+    gaps, exps = _gaps_and_exps(rows.masked(rows.logits, stats.max.dtype), stats.max)
     return gaps, exps, exps / (1 + stats.rest)[..., None]
 
 
@@ -197,9 +211,9 @@ def _missed(exps: Array, stats: SoftmaxStats) -> Array:
     return ((1 - exps) + rest) / (1 + rest)
 
 
-def _along(z_dot, gaps, exps, p, w, stats: SoftmaxStats, *, nll, miss) -> SoftmaxStats:
-    """The derivatives of the statistics along z_dot, given the slopes of `nll` and `miss`."""
-    z_dot, w = z_dot.astype(p.dtype), w.astype(p.dtype)
+def _along(logits_dot, rows, gaps, exps, p, stats: SoftmaxStats, *, nll, miss) -> SoftmaxStats:
+    """The derivatives of the statistics along logits_dot, given the slopes of `nll` and `miss`."""
+    z_dot, w = rows.masked(logits_dot, p.dtype), rows.weights.astype(p.dtype)
     mean_gap = (stats.entropy - jnp.log1p(stats.rest))[..., None]
 
     def along(slopes):
@@ -216,10 +230,10 @@ def _along(z_dot, gaps, exps, p, w, stats: SoftmaxStats, *, nll, miss) -> Softma
 
 
 @jax.checkpoint
-def _by_class_weights(w_dot: Array, logits: Array, stats: SoftmaxStats) -> SoftmaxStats:
-    gaps, _, _ = recompute(logits, stats)
+def _by_weights(weights_dot: Array, rows: Rows, stats: SoftmaxStats) -> SoftmaxStats:
+    gaps, _, _ = recompute(rows, stats)
     nlp = gaps + jnp.log1p(stats.rest)[..., None]
-    return _only(stats, sum_nll=jnp.sum(nlp * w_dot.astype(nlp.dtype), axis=-1))
+    return _only(stats, sum_nll=jnp.sum(nlp * weights_dot.astype(nlp.dtype), axis=-1))
 
 
 def _only(stats: SoftmaxStats, **tangents: Array) -> SoftmaxStats:
@@ -227,5 +241,10 @@ def _only(stats: SoftmaxStats, **tangents: Array) -> SoftmaxStats:
     return jax.tree.map(jnp.zeros_like, stats)._replace(**tangents)
 
 
-def _total(terms: list[SoftmaxStats]) -> SoftmaxStats:
-    return jax.tree.map(lambda *x: sum(x[1:], start=x[0]), *terms)
+def _applied(linear, tangent, *args) -> SoftmaxStats | None:
+    return None if isinstance(tangent, SymbolicZero) else linear(tangent, *args)
+
+
+def _total(*terms: SoftmaxStats | None) -> SoftmaxStats:
+    present = [term for term in terms if term is not None]
+    return jax.tree.map(lambda *x: sum(x[1:], start=x[0]), *present)

@@ -5,8 +5,8 @@ it cancels. Since Σ t = Σ s = 1, the sum of the *Bregman* terms is the same nu
 
     t log(t/s) − t + s  =  t (x + expm1(−x)),     x = log t − log s  ≥ 0 each,
 
-and an error in a normaliser, the same in every x, moves it only to second order. Two distributions
-1e-6 apart then have the divergence 1e-12 to full precision.
+and an error in a normaliser, the same in every x, moves it only to second order. In float32, two
+distributions 1e-4 apart have their divergence of 1e-9 to six digits, not to none.
 """
 
 import math
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
-from jaxent.core.dense import recompute, unlabelled_stats
+from jaxent.core.dense import all_rows, recompute, unlabelled_stats
 from jaxent.core.xlogy import weigh
 
 # x + expm1(−x) = x²/2! − x³/3! + …: to 1e-17 for |x| < 1/2.
@@ -42,13 +42,13 @@ def excess(t: Array, s: Array, x: Array) -> Array:
 @jax.custom_jvp
 def kl_terms(t: Array, log_s: Array) -> Array:
     """t (log t − log s) − t + s elementwise: by t the derivative is log t − log s, by log s s − t."""
-    return bregman(t, jnp.exp(log_s), jnp.log(t) - log_s)
+    return bregman(t, jnp.exp(log_s), _log_ratio(t, log_s))
 
 
 def _kl_terms_jvp(primals, tangents):
     t, log_s = primals
     t_dot, log_s_dot = tangents
-    x = jnp.log(t) - log_s
+    x = _log_ratio(t, log_s)
     terms = []
     if not isinstance(t_dot, SymbolicZero):
         terms.append(jnp.where(t == 0, 0, x) * t_dot)
@@ -58,6 +58,11 @@ def _kl_terms_jvp(primals, tangents):
 
 
 kl_terms.defjvp(_kl_terms_jvp, symbolic_zeros=True)
+
+
+def _log_ratio(t: Array, log_s: Array) -> Array:
+    """log t − log s, which is −inf where t is 0, whatever s is."""
+    return jnp.where(t == 0, -jnp.inf, jnp.log(jnp.where(t == 0, 1, t)) - log_s)
 
 
 @jax.custom_jvp
@@ -125,8 +130,9 @@ softmax_kl.defjvp(_softmax_kl_jvp, symbolic_zeros=True)
 
 def _pair(logits, target_logits, stats, target_stats) -> tuple[Array, Array, Array]:
     """p, t and x = log t − log p, which is −inf where t is 0."""
-    gaps, _, p = recompute(logits, stats)
-    target_gaps, _, t = recompute(target_logits, target_stats)
-    log_p = -gaps - jnp.log1p(stats.rest)[..., None]
-    log_t = -target_gaps - jnp.log1p(target_stats.rest)[..., None]
-    return p, t, jnp.where(log_t == -jnp.inf, -jnp.inf, log_t - log_p)
+    gaps, _, p = recompute(all_rows(logits), stats)
+    target_gaps, _, t = recompute(all_rows(target_logits), target_stats)
+    # Gaps against gaps first: close distributions have close ones, whose difference is exact.
+    between_normalisers = jnp.log1p(stats.rest) - jnp.log1p(target_stats.rest)
+    x = (gaps - target_gaps) + between_normalisers[..., None]
+    return p, t, jnp.where(jnp.isinf(target_gaps), -jnp.inf, x)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.custom_derivatives import SymbolicZero
 
 from jaxent.core.xlogy import weigh
 
@@ -13,29 +14,26 @@ def focal(ce: Array, miss: Array, gamma: Array) -> Array:
 
     The derivative by `miss` is γ · miss^(γ−1) · ce. Two points need care. At miss = 0 (a certain
     and right answer) ce is 0 too, and the product tends to 0 for every γ ≥ 0 although
-    miss^(γ−1) may be infinite. At ce = inf (a certain and wrong answer) `miss` has stopped
-    moving exponentially fast, so that ce · dmiss tends to 0. At both the slope is 0.
+    miss^(γ−1) may be infinite. Where ce is so large that the slope overflows (a certain and wrong
+    answer), `miss` has stopped moving exponentially fast, so that the slope times its change
+    tends to 0. At both the slope is taken as 0.
     """
     return jnp.where(miss > 0, miss, 1) ** gamma * jnp.where(miss == 0, 0, ce)
 
 
 def _focal_jvp(primals, tangents):
     ce, miss, gamma = primals
-    loss = focal(ce, miss, gamma)
-    inside = (miss > 0) & jnp.isfinite(ce)
     base = jnp.where(miss > 0, miss, 1)
     power = base**gamma
-    slopes = (
-        power,
-        jnp.where(inside, gamma * (power / base) * ce, 0),
-        jnp.where(inside, jnp.log(base) * loss, 0),
-    )
+    by_miss = jnp.where(miss > 0, gamma * (power / base) * ce, 0)
+    by_gamma = weigh(jnp.log(base), power * ce)
+    slopes = power, jnp.where(jnp.isfinite(by_miss), by_miss, 0), by_gamma
     terms = [
         slope * dot
         for slope, dot in zip(slopes, tangents, strict=True)
-        if not isinstance(dot, jax.custom_derivatives.SymbolicZero)
+        if not isinstance(dot, SymbolicZero)
     ]
-    return loss, sum(terms[1:], start=terms[0])
+    return focal(ce, miss, gamma), sum(terms[1:], start=terms[0])
 
 
 focal.defjvp(_focal_jvp, symbolic_zeros=True)

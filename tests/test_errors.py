@@ -1,0 +1,144 @@
+"""Wrong calls: each is an error that names the argument, what was expected and what came."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxent
+
+Z = np.zeros((4, 3), np.float32)
+N = np.zeros(4, np.int32)
+T = np.full((4, 3), 1 / 3, np.float32)
+K = np.ones(4, bool)
+
+binary = jaxent.sigmoid_binary_cross_entropy
+focal = jaxent.sigmoid_focal_loss
+dense = jaxent.softmax_cross_entropy
+integer = jaxent.softmax_cross_entropy_with_integer_labels
+softmax_focal = jaxent.softmax_focal_loss
+poly = jaxent.poly_loss_cross_entropy
+probs = jaxent.binary_cross_entropy
+classes = jaxent.categorical_cross_entropy
+kl = jaxent.kl_divergence
+reduce = jaxent.reduce_losses
+
+# What is called, the error, and what its message has to say.
+WRONG = {
+    "BCE would broadcast (4,1) with (4,)": (
+        lambda: binary(Z[:, :1], N), ValueError, "labels", "(4, 1)", "(4,)"),
+    "BCE labels transposed": (lambda: binary(Z, T.T), ValueError, "labels", "(4, 3)", "(3, 4)"),
+    "BCE scalar label for an array": (lambda: binary(Z, 1.0), ValueError, "labels", "(4, 3)", "()"),
+    "BCE integer logits": (lambda: binary(N, N), TypeError, "logits", "floating", "int32"),
+    "BCE complex labels": (lambda: binary(Z, Z * 1j), TypeError, "labels", "complex64"),
+    "BCE pos_weight per row": (
+        lambda: binary(Z, Z, pos_weight=np.ones(4)), ValueError, "pos_weight", "(3,)", "(4,)"),
+    "BCE negative pos_weight": (
+        lambda: binary(Z, Z, pos_weight=-1.0), ValueError, "pos_weight", "[0, inf]", "-1.0"),
+    "BCE smoothing above 1": (
+        lambda: binary(Z, Z, label_smoothing=1.5), ValueError, "label_smoothing", "[0, 1]", "1.5"),
+    "BCE where of rows": (lambda: binary(Z, Z, where=K), ValueError, "where", "(4, 3)", "(4,)"),
+    "BCE weights of rows": (
+        lambda: binary(Z, Z, weights=np.ones(4)), ValueError, "weights", "(4, 3)", "(4,)"),
+    "focal alpha above 1": (lambda: focal(Z, Z, alpha=25), ValueError, "alpha", "[0, 1]", "25"),
+    "focal negative gamma": (
+        lambda: focal(Z, Z, gamma=-2.0), ValueError, "gamma", "[0, inf]", "-2.0"),
+    "focal gamma NaN": (lambda: focal(Z, Z, gamma=np.nan), ValueError, "gamma", "nan"),
+    "focal gamma per element": (
+        lambda: focal(Z, Z, gamma=jnp.ones((4, 3))), ValueError, "gamma", "()", "(4, 3)"),
+    "focal no gamma": (lambda: focal(Z, Z, gamma=None), TypeError, "gamma", "None"),
+    "list of logits": (lambda: integer([[0.0, 1.0]], N), TypeError, "logits", "list"),
+    "no labels": (lambda: dense(Z, None), TypeError, "labels", "None"),
+    "string labels": (lambda: dense(Z, "cat"), TypeError, "labels", "str", "cat"),
+    "dense labels that are class numbers": (
+        lambda: dense(Z, N), ValueError, "labels", "(4, 3)", "(4,)"),
+    "dense labels that would broadcast": (
+        lambda: dense(Z, T[:1]), ValueError, "labels", "(4, 3)", "(1, 3)"),
+    "dense, integer logits": (
+        lambda: dense(Z.astype(int), T), TypeError, "logits", "floating", "int"),
+    "dense, axis out of range": (lambda: dense(Z, T, 2), ValueError, "axis 2", "(4, 3)"),
+    "dense, the same axis twice": (lambda: dense(Z, T, (0, -2)), ValueError, "axis", "(0, -2)"),
+    "dense, no axis": (lambda: dense(Z, T, ()), ValueError, "axis", "()"),
+    "dense, axis a float": (lambda: dense(Z, T, 1.0), TypeError, "axis", "1.0"),
+    "dense, axis a list": (lambda: dense(Z, T, [0, 1]), TypeError, "axis", "[0, 1]"),
+    "dense, where of integers": (
+        lambda: dense(Z, T, where=np.ones(4, int)), TypeError, "where", "boolean", "int"),
+    "dense, where of columns": (
+        lambda: dense(Z, T, where=K[:3]), ValueError, "where", "(4,)", "(3,)"),
+    "dense, where broadcasting over classes": (
+        lambda: dense(Z, T, where=K[:, None]), ValueError, "where", "(4, 3)", "(4, 1)"),
+    "dense, class_weights of rows": (
+        lambda: dense(Z, T, class_weights=np.ones(4)), ValueError, "class_weights", "(3,)", "(4,)"),
+    "dense, unknown reduction": (
+        lambda: dense(Z, T, reduction="average"), ValueError, "reduction", "mean", "average"),
+    "integer, floating labels": (
+        lambda: integer(Z, N.astype(np.float32)), TypeError, "labels", "integer", "float32"),
+    "integer, boolean labels": (lambda: integer(Z, K), TypeError, "labels", "integer", "bool"),
+    "integer, one-hot labels": (
+        lambda: integer(Z, T.astype(int)), ValueError, "labels", "(4,)", "(4, 3)"),
+    "integer, labels with an axis too many": (
+        lambda: integer(Z, N[:, None]), ValueError, "labels", "(4,)", "(4, 1)"),
+    "integer, no classes": (
+        lambda: integer(np.zeros((4, 0), np.float32), N), ValueError, "logits", "(4, 0)"),
+    "integer, negative z_loss": (lambda: integer(Z, N, z_loss=-1e-4), ValueError, "z_loss", "-0.0001"),
+    "integer, weights of classes": (
+        lambda: integer(Z, N, weights=np.ones(3)), ValueError, "weights", "(4,)", "(3,)"),
+    "integer, scalar logits": (
+        lambda: integer(1.0, 0), ValueError, "axis -1", "()"),
+    "softmax focal, class_weights of rows": (
+        lambda: softmax_focal(Z, N, class_weights=np.ones(4)),
+        ValueError, "class_weights", "(3,)", "(4,)"),
+    "poly, labels of rows": (lambda: poly(Z, N), ValueError, "labels", "(4, 3)", "(4,)"),
+    "epsilon of one half and more": (
+        lambda: probs(T, T, epsilon=0.6), ValueError, "epsilon", "[0, 0.5]", "0.6"),
+    "integer probabilities": (lambda: classes(N, N), TypeError, "probs", "floating", "int32"),
+    "KL of different classes": (lambda: kl(Z, T[:, :2]), ValueError, "targets", "(4, 3)", "(4, 2)"),
+    "KL with integers": (lambda: kl(N, N), TypeError, "log_predictions", "floating", "int32"),
+    "negative temperature": (
+        lambda: jaxent.softmax_kl_divergence(Z, Z, temperature=-1.0),
+        ValueError, "temperature", "-1.0"),
+    "squared error would broadcast": (
+        lambda: jaxent.squared_error(Z, Z[0]), ValueError, "targets", "(4, 3)", "(3,)"),
+    "reducing integers": (lambda: reduce(N), TypeError, "losses", "floating", "int32"),
+    "reducing with weights that would broadcast": (
+        lambda: reduce(Z, weights=np.ones((4, 1))), ValueError, "weights", "(4, 3)", "(4, 1)"),
+    "stats with labels of the wrong shape": (
+        lambda: jaxent.softmax_stats(Z, N[:2]), ValueError, "labels", "(4,)", "(2,)"),
+    "entropy along no axis of it": (lambda: jaxent.entropy(T, 5), ValueError, "axis 5", "(4, 3)"),
+}
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_wrong_call(call):
+    function, error, *words = WRONG[call]
+    with pytest.raises(error) as raised:
+        function()
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_errors_come_at_trace_time():
+    with pytest.raises(ValueError, match="labels must have the shape"):
+        jax.eval_shape(lambda z: binary(z, N), jax.ShapeDtypeStruct((4, 1), np.float32))
+
+
+def test_a_traced_option_is_not_judged_and_compiles_once():
+    traces = []
+
+    @jax.jit
+    def loss(z, amount):
+        traces.append(1)
+        return integer(z, N, label_smoothing=amount)
+
+    for amount in (0.1, 0.2, 7.0):
+        assert loss(Z, amount).shape == (4,)
+    assert len(traces) == 1
+
+
+def test_another_option_value_compiles_nothing():
+    integer(Z, N, label_smoothing=0.1)
+    with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            jax._src.compiler, "backend_compile_and_load", None  # any compilation would call None
+        )
+        integer(Z, N, label_smoothing=0.2)
