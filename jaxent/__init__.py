@@ -1,4 +1,29 @@
-"""The cross-entropy family of losses as pure JAX functions."""
+"""The cross-entropy family of losses as pure JAX functions.
+
+Every function works under jit, vmap, grad, jvp and their compositions, computes in float32 (or in
+float64 when an input is float64), returns nats, and hands gradients back in their input's dtype.
+Shapes and dtypes are judged when traced; nothing broadcasts. An argument that is left at `None` is
+absent. What the functions do at the edges, and how exact they are, stands in `docs/numerics.md`.
+
+The losses end in the same keywords, described here once:
+
+`where`
+    Boolean, of the losses' shape: what is False is dropped. For losses with a class axis it may
+    also have the logits' shape, and then drops classes from the softmax; a row that keeps no class
+    is dropped. What is dropped contributes exactly zero to the value, the count and every
+    gradient, whatever it holds. PyTorch's `ignore_index=-100` is `where=labels != -100`.
+`weights`
+    Real, of the losses' shape, multiplied on. What has weight 0 is dropped.
+`reduction`
+    "none"; "sum"; "mean", the sum over the number of losses kept; "weighted_mean", the sum over
+    the sum of the weights; "total_and_count", the pair whose quotient is the mean, to be added up
+    over steps and devices first. Where nothing is kept, all are 0. Sums are taken in float32 or
+    wider.
+
+Options that are numbers (label_smoothing, z_loss, gamma, alpha, epsilon, temperature, pos_weight)
+are Python numbers, whose range is checked, or traced arrays, which are differentiable. A new value
+compiles nothing.
+"""
 
 from jaxent.core.stats import SoftmaxStats as SoftmaxStats
 from jaxent.divergence import entropy as entropy

@@ -9,11 +9,10 @@ expected one is an error.
 
 import functools
 import inspect
-import math
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import chex
 import jax
@@ -63,33 +62,33 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
     return declare
 
 
-def _array_like(name: str, value: object) -> ArrayLike:
+def _array_like(name: str, value: Any) -> ArrayLike:
     """The value, if it is an array or a number; integers saturated where JAX would wrap them."""
     if isinstance(value, jax.Array | bool | float):
         return value
     if isinstance(value, int):
         limits = np.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
         return min(max(value, int(limits.min)), int(limits.max))
-    if isinstance(value, np.ndarray | np.generic) and jnp.issubdtype(value.dtype, np.number):
-        dtype = jax.dtypes.canonicalize_dtype(value.dtype)
-        if jnp.issubdtype(dtype, np.integer) and dtype != value.dtype:
-            return np.clip(value, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
-        return value
-    if isinstance(value, np.ndarray | np.generic) and value.dtype == bool:
-        return value
-    raise TypeError(f"{name} must be an array or a number, got {type(value).__name__}: {value!r}")
+    kinds = np.number, np.bool_
+    if not hasattr(value, "dtype") or not any(jnp.issubdtype(value.dtype, k) for k in kinds):
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be an array or a number, got {kind}: {value!r}")
+    dtype = jax.dtypes.canonicalize_dtype(value.dtype)
+    if jnp.issubdtype(dtype, np.integer) and dtype != value.dtype:
+        return np.clip(value, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+    return value
 
 
-def _expect_in_range(name: str, value: object, low: float, high: float) -> None:
+def _expect_in_range(name: str, value: Any, low: float, high: float) -> None:
     if not isinstance(value, jax.Array) and not np.all((low <= value) & (value <= high)):
         raise ValueError(f"{name} must lie in [{low}, {high}], got {value!r}")
 
 
-def _hashable_axis(axis: object) -> Axis:
+def _hashable_axis(axis: Any) -> Axis:
     try:
         if axis is None or isinstance(axis, tuple):
             return axis and tuple(operator.index(a) for a in axis)
-        return operator.index(axis)  # type: ignore[arg-type]
+        return operator.index(axis)
     except TypeError:
         raise TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}") from None
 
@@ -142,20 +141,6 @@ def option(name: str, value: ArrayLike | None, dtype: DTypeLike) -> Array | None
     return None if value is None else number(name, value, dtype)
 
 
-def class_axis_last(x: Array, axis: Axis) -> Array:
-    """x with the class axes moved to the end and, where they are several, flattened into one."""
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    for a in axes:
-        if not -x.ndim <= a < x.ndim:
-            raise ValueError(f"axis {a} is out of range for an array of shape {x.shape}")
-    axes = tuple(a % x.ndim for a in axes)
-    if not axes or len(set(axes)) < len(axes):
-        raise ValueError(f"axis must name distinct axes of the shape {x.shape}, got {axis}")
-    rows = tuple(a for a in range(x.ndim) if a not in axes)
-    x = jnp.transpose(x, (*rows, *axes))
-    return x.reshape(*x.shape[: len(rows)], math.prod(x.shape[len(rows) :]))
-
-
 def keep(x: Array, kept: Array | None, fill: float) -> Array:
     """x with its dropped elements, or dropped rows of classes, replaced by a harmless number."""
     if kept is None:
@@ -179,71 +164,6 @@ def kept_elements(
         expect_shape("weights", weights, shape, "the losses")
         kept = weights != 0 if kept is None else kept & (weights != 0)
     return kept
-
-
-class Rows(NamedTuple):
-    """Rows of classes (..., V): which classes (..., V) and which rows (...) of them are kept."""
-
-    values: Array
-    classes: Array | None
-    kept: Array | None
-
-
-def rows(
-    name: str,
-    values: ArrayLike,
-    axis: Axis,
-    where: ArrayLike | None,
-    weights: ArrayLike | None = None,
-) -> Rows:
-    """Judges an array with a class axis. What is dropped from it is still there."""
-    values = jnp.asarray(values)
-    expect_floating(name, values)
-    last = class_axis_last(values, axis)
-    if last.shape[-1] == 0:
-        raise ValueError(f"{name} must have a class along axis {axis}, got shape {values.shape}")
-    classes = None
-    if where is not None and jnp.ndim(where) == values.ndim:
-        where = jnp.asarray(where)
-        expect_boolean("where", where)
-        expect_shape("where", where, values.shape, name)
-        classes = class_axis_last(where, axis)
-        where = jnp.any(classes, axis=-1)
-    return Rows(last, classes, kept_elements(last.shape[:-1], where, weights))
-
-
-def class_numbers(name: str, labels: ArrayLike, like: Rows) -> tuple[Array, Array]:
-    """Integer labels of rows, 0 in place of those that are no class, and whether they are one.
-
-    Narrow dtypes are widened first: in uint8 there is no class 1000 to compare with.
-    """
-    labels = jnp.asarray(labels)
-    expect_integer("labels", labels)
-    expect_shape("labels", labels, like.values.shape[:-1], f"the rows of {name}")
-    if labels.dtype.itemsize < 4:
-        labels = labels.astype(jnp.int32)
-    valid = (labels >= 0) & (labels < like.values.shape[-1])
-    return jnp.where(valid, labels, 0).astype(jnp.int32), valid
-
-
-def class_values(
-    name: str, values: ArrayLike, like: Rows, axis: Axis, shape: tuple[int, ...], source: str
-) -> Array:
-    """Real numbers of each row and class, (..., V) in the dtype of computation."""
-    values = jnp.asarray(values)
-    expect_real(name, values)
-    expect_shape(name, values, shape, source)
-    return class_axis_last(values, axis).astype(compute_dtype(like.values, values))
-
-
-def class_vector(name: str, value: ArrayLike | None, like: Rows, dtype: DTypeLike) -> Array | None:
-    """One number per class (V,), or None where the option is absent."""
-    if value is None:
-        return None
-    vector = jnp.asarray(value)
-    expect_real(name, vector)
-    expect_shape(name, vector, like.values.shape[-1:], "one number per class")
-    return vector.astype(dtype)
 
 
 class Elements(NamedTuple):

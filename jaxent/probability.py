@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxent import _inputs
+from jaxent import _classes
 from jaxent._inputs import Axis, elements, keep, loss, number, option, per_class_option
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import balance, focal
@@ -26,6 +26,42 @@ def binary_cross_entropy(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
+    r"""Binary cross-entropy from probabilities, element by element.
+
+        ℓ = −w y log max(p, ε) − (1 − y) log max(1 − p, ε)        w the `pos_weight`
+
+    and the derivative by p is −w y / p + (1 − y)/(1 − p), without the term whose floor holds.
+
+    Args:
+      probs: `(...)` floating, in [0, 1]; numbers outside are taken as 0 or 1.
+      labels: `(...)` real, of the shape of `probs`, between 0 and 1.
+      epsilon: in [0, 0.5], the floor under both probabilities; 0 for none.
+      pos_weight: at least 0; a number, or one per class of the last axis.
+      where: `(...)` boolean.
+      weights: `(...)` real.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises:
+      TypeError: `probs` not floating, `labels` not real, `where` not boolean.
+      ValueError: shapes that differ, an option out of its range.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> probs, labels = jnp.array([0.5, 0.8, 0.3, 0.5]), jnp.array([0, 1, 0, 1])
+      >>> print(jaxent.binary_cross_entropy(probs, labels, reduction="mean"))
+      0.4915
+
+    Numerics: 0 · log 0 = 0, in the derivatives too. A certain and right answer costs exactly 0.
+    From logits, `sigmoid_binary_cross_entropy` has no floor and no limit.
+
+    Differentiable: in both modes, by every floating argument. Kept: `probs` and `labels`.
+
+    Agrees with: `keras.losses.BinaryCrossentropy()`, to 1e-7, which it adds to certain answers.
+    """
     binary = elements("probs", probs, labels, where, weights)
     y = binary.labels
     positive = y if pos_weight is None else y * per_class_option("pos_weight", pos_weight, binary)
@@ -45,6 +81,39 @@ def binary_focal_cross_entropy(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
+    r"""Binary focal loss from probabilities, element by element.
+
+        ℓ = α_t m^γ · binary_cross_entropy(p, y),    m = y (1 − p) + (1 − y) p
+
+    Args:
+      probs: `(...)` floating, in [0, 1].
+      labels: `(...)` real, of the shape of `probs`, between 0 and 1.
+      epsilon: in [0, 0.5], the floor under both probabilities in the logarithms; 0 for none.
+      alpha: in [0, 1], the weight of positives against 1 − α of negatives; None weighs neither.
+      gamma: at least 0; 0 gives the cross-entropy.
+      where: `(...)` boolean.
+      weights: `(...)` real.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises: as `binary_cross_entropy`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> probs, labels = jnp.array([0.5, 0.8]), jnp.array([0, 1])
+      >>> print(jaxent.binary_focal_cross_entropy(probs, labels, gamma=2.0))
+      [0.1733 0.0089]
+
+    Numerics and what is differentiable: as `binary_cross_entropy`.
+
+    Agrees with: `keras.losses.BinaryFocalCrossentropy(alpha=alpha, gamma=gamma)`, which weighs with
+    alpha when `apply_class_balancing=True`.
+
+    References: Lin et al., "Focal loss for dense object detection", 2017.
+    """
     binary = elements("probs", probs, labels, where, weights)
     p, y = binary.values, binary.labels
     p = p.astype(y.dtype)
@@ -65,13 +134,46 @@ def categorical_cross_entropy(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    rows = _inputs.rows("probs", probs, axis, where, weights)
-    t = _inputs.class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
+    r"""Cross-entropy of probabilities over classes, with labels that are distributions.
+
+        ℓ = −Σ_j t_j log max(p_j, ε)        ∂ℓ/∂p_j = −t_j / p_j, 0 below the floor
+
+    Args:
+      probs: `(..., V, ...)` floating, in [0, 1]. They are taken as they are: Keras divides a row
+        by its sum first, which changes nothing where that is 1.
+      labels: `(..., V, ...)` real, of the shape of `probs`.
+      axis: the class axis or axes.
+      where: of the rows' shape to drop rows, or of that of `probs` to drop classes, which then
+        have probability 0: label mass on them costs +inf.
+      epsilon: in [0, 1], the floor under the probabilities; 0 for none.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises: as `softmax_cross_entropy`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> probs = jnp.array([[0.05, 0.95, 0.0], [0.1, 0.8, 0.1]])
+      >>> labels = jnp.array([[0, 1, 0], [0, 0, 1]])
+      >>> print(jaxent.categorical_cross_entropy(probs, labels))
+      [0.0513 2.3026 ]
+
+    Numerics: 0 · log 0 = 0, in the derivatives too. Differentiable in both modes.
+
+    Agrees with: `keras.losses.CategoricalCrossentropy()` for rows that sum to 1.
+    """
+    rows = _classes.rows("probs", probs, axis, where, weights)
+    t = _classes.class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
     t = keep(t, rows.kept, 0)
-    p = keep(_floored(rows.values.astype(t.dtype), number("epsilon", epsilon, t.dtype)), rows.kept, 1)
+    p = _floored(rows.values.astype(t.dtype), number("epsilon", epsilon, t.dtype))
+    p = keep(p, rows.kept, 1)
     # A class that `where` drops has probability 0, below any epsilon.
     p = p if rows.classes is None else jnp.where(rows.classes, p, 0)
-    return reduce(-jnp.sum(xlogy(t, p), axis=-1), rows.kept, weights, reduction)
+    return reduce(0 - jnp.sum(xlogy(t, p), axis=-1), rows.kept, weights, reduction)
 
 
 @loss(epsilon=(0, 1))
@@ -85,12 +187,39 @@ def categorical_cross_entropy_with_integer_labels(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    rows = _inputs.rows("probs", probs, axis, where, weights)
-    y, valid = _inputs.class_numbers("probs", labels, rows)
+    r"""Cross-entropy of probabilities over classes, with labels that are class numbers.
+
+        ℓ = −log max(p_y, ε)
+
+    Args:
+      probs: `(..., V, ...)` floating, in [0, 1], taken as they are.
+      labels: `(...)` integers in [0, V); another number makes that row's loss NaN, its gradient 0.
+      axis: the class axis, or several, of which a label is then a flat index.
+      where: of the rows' shape to drop rows, or of that of `probs` to drop classes.
+      epsilon: in [0, 1], the floor under the probabilities; 0 for none.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises: as `softmax_cross_entropy_with_integer_labels`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> probs = jnp.array([[0.05, 0.95, 0.0], [0.1, 0.8, 0.1]])
+      >>> print(jaxent.categorical_cross_entropy_with_integer_labels(probs, jnp.array([1, 2])))
+      [0.0513 2.3026 ]
+
+    Agrees with: `keras.losses.SparseCategoricalCrossentropy()` for rows that sum to 1.
+    """
+    rows = _classes.rows("probs", probs, axis, where, weights)
+    y, valid = _classes.class_numbers("probs", labels, rows)
     p = _of_label(rows.values.astype(compute_dtype(rows.values)), y)
     p = keep(_floored(p, number("epsilon", epsilon, p.dtype)), rows.kept, 1)
     p = p if rows.classes is None else jnp.where(_of_label(rows.classes, y), p, 0)
-    losses = jnp.where(valid, -jnp.log(jnp.where(valid, p, 1)), jnp.nan)
+    losses = jnp.where(valid, 0 - jnp.log(jnp.where(valid, p, 1)), jnp.nan)
     return reduce(losses, rows.kept, weights, reduction)
 
 
@@ -111,4 +240,4 @@ def _cross_entropy(probs: Array, positive: Array, negative: Array, epsilon: Arra
     certain = 1 - p < epsilon
     negative_term = xlog1my(negative, jnp.where(certain, 0.5, p))
     negative_term = jnp.where(certain, xlogy(negative, epsilon), negative_term)
-    return -xlogy(positive, _floored(p, epsilon)) - negative_term
+    return (0 - xlogy(positive, _floored(p, epsilon))) - negative_term

@@ -22,6 +22,36 @@ def reduce_losses(
     weights: ArrayLike | None = None,
     reduction: Reduction = "mean",
 ) -> Reduced:
+    """Reduces losses of any shape, yours or jaxent's, the way every loss here does.
+
+    Args:
+      losses: `(...)` floating.
+      where: `(...)` boolean; False drops the loss, whatever it is.
+      weights: `(...)` real, multiplied on; 0 drops the loss, whatever it is.
+      reduction: "none", "sum", "mean" (over the number kept), "weighted_mean" (over the sum of
+        the weights) or "total_and_count".
+
+    Returns:
+      `(...)` for "none", the pair (total, count) for "total_and_count", a number otherwise, in
+      float32, or float64 where an input is. Where nothing is kept, 0.
+
+    Raises:
+      TypeError: `losses` not floating, `where` not boolean.
+      ValueError: shapes that differ, an unknown reduction.
+
+    Example: the mean over two steps that keep different numbers of losses.
+
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> steps = [jnp.array([1.0, 2.0, 3.0]), jnp.array([9.0, jnp.nan, jnp.nan])]
+      >>> pairs = [
+      ...     jaxent.reduce_losses(x, where=~jnp.isnan(x), reduction="total_and_count")
+      ...     for x in steps
+      ... ]
+      >>> total, count = (sum(column) for column in zip(*pairs))
+      >>> print(total / count)
+      3.75
+    """
     losses = jnp.asarray(losses)
     expect_floating("losses", losses)
     return reduce(losses, kept_elements(losses.shape, where, weights), weights, reduction)
@@ -48,6 +78,7 @@ def reduce(
     count = jnp.asarray(number, dtype)
     if reduction == "total_and_count":
         return total, count
-    weighted = reduction == "weighted_mean" and weights is not None
-    divisor = jnp.sum(weights) if weighted else count
+    divisor = count
+    if reduction == "weighted_mean" and weights is not None:
+        divisor = jnp.sum(weights)
     return total / jnp.where(count == 0, 1, divisor)

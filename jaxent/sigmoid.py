@@ -26,6 +26,49 @@ def sigmoid_binary_cross_entropy(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
+    r"""Binary cross-entropy from logits, element by element.
+
+    For logit z and label y, p = σ(z), q = 1 − p, and w the `pos_weight`:
+
+        ℓ = −w y log p − (1 − y) log q        ∂ℓ/∂z = (1 − y) p − w y q
+
+    Label smoothing α first replaces y by (1 − α) y + α/2.
+
+    Args:
+      logits: `(...)` floating.
+      labels: `(...)` real, of the shape of `logits`: 0 and 1, booleans, or numbers between.
+      pos_weight: at least 0; a number, or one per class of the last axis.
+      label_smoothing: in [0, 1].
+      where: `(...)` boolean.
+      weights: `(...)` real.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises:
+      TypeError: `logits` not floating, `labels` not real, `where` not boolean.
+      ValueError: shapes that differ ((4, 1) and (4,) do), an option out of its range.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> logits = jnp.array([2.0, -1.0, 30.0])
+      >>> labels = jnp.array([1, 1, 1])
+      >>> print(jaxent.sigmoid_binary_cross_entropy(logits, labels))
+      [1.269e-01 1.313e+00 9.358e-14]
+
+    Numerics: from one exponential exp(−|z|), without cancellation. At ±inf a right answer costs 0
+    and a wrong one +inf with gradient ±1; NaN gives NaN in its element.
+
+    Differentiable: in both modes, to any order, by `logits`, `labels` and the options. Kept for
+    the backward pass: logits and labels.
+
+    Agrees with: `optax.losses.sigmoid_binary_cross_entropy(logits, labels)`,
+    `torch.nn.functional.binary_cross_entropy_with_logits`.
+
+    References: Cox, "The regression analysis of binary sequences", 1958.
+    """
     binary = elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.labels.dtype)
     y = smooth(binary.labels, smoothing, jnp.full_like(binary.labels, 0.5))
@@ -46,6 +89,44 @@ def sigmoid_focal_loss(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
+    r"""Binary focal loss from logits, element by element.
+
+    For logit z and label y, p = σ(z), and m = y (1 − p) + (1 − y) p the probability missed:
+
+        ℓ = α_t m^γ (−y log p − (1 − y) log(1 − p)),    α_t = α y + (1 − α)(1 − y)
+
+    and for y = 1 the derivative by z is −α (1 − p)^γ [(1 − p) − γ p log p].
+
+    Args:
+      logits: `(...)` floating.
+      labels: `(...)` real, of the shape of `logits`, between 0 and 1.
+      alpha: in [0, 1], the weight of positives against 1 − α of negatives; None weighs neither.
+      gamma: at least 0; 0 gives the cross-entropy.
+      label_smoothing: in [0, 1]; y becomes (1 − s) y + s/2 first.
+      where: `(...)` boolean.
+      weights: `(...)` real.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises: as `sigmoid_binary_cross_entropy`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> logits = jnp.array([2.0, -1.0])
+      >>> print(jaxent.sigmoid_focal_loss(logits, jnp.array([1, 1]), alpha=0.25))
+      [0.00045 0.17547]
+
+    Numerics: at ±inf a right answer has value and gradient 0 for every γ, a wrong one +inf and the
+    gradient of the cross-entropy. Differentiable as `sigmoid_binary_cross_entropy`; by `alpha` and
+    `gamma` too.
+
+    Agrees with: `optax.losses.sigmoid_focal_loss(logits, labels, alpha=alpha, gamma=gamma)`.
+
+    References: Lin et al., "Focal loss for dense object detection", 2017.
+    """
     binary = elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.labels.dtype)
     y = smooth(binary.labels, smoothing, jnp.full_like(binary.labels, 0.5))

@@ -1,18 +1,15 @@
-"""Softmax losses."""
+"""Softmax losses from logits: each a formula over the statistics of its rows."""
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import ArrayLike
 
-from jaxent import _inputs
-from jaxent._inputs import Axis, Rows, class_vector, keep, loss, number, option
-from jaxent.core import dense
-from jaxent.core.dense import integer_stats, target_stats
+from jaxent import _classes
+from jaxent._inputs import Axis, loss, number, option
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import focal
 from jaxent.core.labels import smooth
 from jaxent.core.stats import SoftmaxStats
-from jaxent.core.xlogy import weigh
 from jaxent.reduction import Reduced, Reduction, reduce
 
 INF = float("inf")
@@ -31,13 +28,62 @@ def softmax_cross_entropy(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    rows = _inputs.rows("logits", logits, axis, where, weights)
-    t = _inputs.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
+    r"""Softmax cross-entropy with labels that are distributions over classes.
+
+    For logits z and labels t of a row, p = softmax(z):
+
+        ℓ = −Σ_j t_j log p_j        ∂ℓ/∂z_j = p_j Σ_k t_k − t_j        ∂ℓ/∂t_j = −log p_j
+
+    Label smoothing α replaces t_j by (1 − α) t_j + α/V over the V classes kept, class weights w
+    then multiply it by w_j, and z-loss adds z_loss · (log Σ exp z)².
+
+    Args:
+      logits: `(..., V, ...)` floating.
+      labels: `(..., V, ...)` real, of the shape of `logits`. They need not sum to 1.
+      axis: the class axis, several of them (one distribution over all), or None for all.
+      where: of the rows' shape to drop rows, or of the logits' to drop classes. Label mass on a
+        class dropped costs +inf.
+      label_smoothing: in [0, 1].
+      z_loss: at least 0; 1e-4 is usual.
+      class_weights: `(V,)`.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)`: `logits` without the class axes, in nats; or what `reduction` makes of it.
+
+    Raises:
+      TypeError: `logits` not floating, `labels` not real, `where` not boolean.
+      ValueError: shapes that differ, an axis out of range, an option out of its range.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> logits = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1]])
+      >>> labels = jnp.array([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
+      >>> print(jaxent.softmax_cross_entropy(logits, labels))
+      [0.2761 1.8018]
+
+    Numerics: sums of terms of one sign, exact for confident rows. A class at −inf without label
+    mass has probability 0 and gradient 0; with label mass the loss is +inf. A row all at −inf, or
+    with +inf or NaN, is NaN alone.
+
+    Differentiable: in both modes, to any order, by `logits`, `labels` and every option. Kept for
+    the backward pass: logits, labels, and a few floats a row.
+
+    Agrees with: `optax.losses.softmax_cross_entropy(logits, labels)`.
+
+    References: Bridle, "Training stochastic model recognition algorithms as networks", 1990;
+    Szegedy et al., "Rethinking the Inception architecture", 2016 (smoothing); Chowdhery et al.,
+    "PaLM", 2022 (z-loss).
+    """
+    rows = _classes.rows("logits", logits, axis, where, weights)
+    t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
     smoothing = option("label_smoothing", label_smoothing, t.dtype)
-    t = smooth(t, smoothing, _uniform(rows, t.dtype))
-    by_class = class_vector("class_weights", class_weights, rows, t.dtype)
-    t = t if by_class is None else t * _as_row(by_class, t.ndim)
-    stats = _target_stats(rows, t)
+    t = smooth(t, smoothing, _classes.uniform(rows, t.dtype))
+    by_class = _classes.class_vector("class_weights", class_weights, rows, t.dtype)
+    t = t if by_class is None else t * _classes.as_row(by_class, t.ndim)
+    stats = _classes.target_stats(rows, t)
     losses = _with_z_loss(stats.nll, stats, z_loss)
     return reduce(losses, rows.kept, weights, reduction)
 
@@ -55,13 +101,58 @@ def softmax_cross_entropy_with_integer_labels(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    rows = _inputs.rows("logits", logits, axis, where, weights)
-    y, valid = _inputs.class_numbers("logits", labels, rows)
-    by_class = class_vector("class_weights", class_weights, rows, compute_dtype(rows.values))
-    stats = _integer_stats(rows, y, valid, by_class)
-    smoothing = option("label_smoothing", label_smoothing, stats.nll.dtype)
-    mean_nll = stats.sum_nll / _class_count(rows, stats.nll.dtype)
-    losses = smooth(_class_weighted(stats.nll, y, by_class), smoothing, mean_nll)
+    r"""Softmax cross-entropy with labels that are class numbers.
+
+    For logits z and label y of a row, p = softmax(z):
+
+        ℓ = −log p_y        ∂ℓ/∂z_j = p_j − [j = y]
+
+    computed as (max z − z_y) + log1p(the other exponentials), and on the label as −(1 − p_y): a
+    loss of 4e-9 is 4e-9, and so is its gradient. Label smoothing α, class weights w and z-loss give
+
+        ℓ = (1 − α) w_y (−log p_y) + α/V Σ_j w_j (−log p_j) + z_loss · (log Σ exp z)²
+
+    Args:
+      logits: `(..., V, ...)` floating.
+      labels: `(...)` integers in [0, V), of any integer dtype. Another number in a row kept makes
+        that row's loss NaN and its gradient 0; it never wraps.
+      axis: the class axis, or several, of which a label is then a flat index; None for all.
+      where: of the rows' shape to drop rows, or of the logits' to drop classes.
+      label_smoothing: in [0, 1]; over the V classes kept.
+      z_loss: at least 0; 1e-4 is usual.
+      class_weights: `(V,)`. PyTorch's weighted mean is this with `weights=class_weights[labels]`
+        in place of `class_weights` and `reduction="weighted_mean"`.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises:
+      TypeError: `logits` not floating, `labels` not integers (booleans are none).
+      ValueError: shapes that differ, an axis out of range, an option out of its range.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> logits = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1], [20.0, 0.0, 0.0]])
+      >>> labels = jnp.array([0, 1, 0])
+      >>> print(jaxent.softmax_cross_entropy_with_integer_labels(logits, labels))
+      [2.761e-01 2.952e+00 4.122e-09]
+
+    Numerics and what is differentiable: as `softmax_cross_entropy`. Kept for the backward pass:
+    the logits in their own dtype and a few floats a row.
+
+    Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)`.
+    """
+    rows = _classes.rows("logits", logits, axis, where, weights)
+    y, valid = _classes.class_numbers("logits", labels, rows)
+    dtype = compute_dtype(rows.values)
+    by_class = _classes.class_vector("class_weights", class_weights, rows, dtype)
+    stats = _classes.integer_stats(rows, y, valid, by_class)
+    smoothing = option("label_smoothing", label_smoothing, dtype)
+    mean_nll = stats.sum_nll / _classes.class_count(rows, dtype)
+    losses = smooth(_classes.class_weighted(stats.nll, y, by_class), smoothing, mean_nll)
     losses = jnp.where(valid, _with_z_loss(losses, stats, z_loss), jnp.nan)
     return reduce(losses, rows.kept, weights, reduction)
 
@@ -78,12 +169,48 @@ def softmax_focal_loss(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    rows = _inputs.rows("logits", logits, axis, where, weights)
-    y, valid = _inputs.class_numbers("logits", labels, rows)
-    stats = _integer_stats(rows, y, valid)
-    by_class = class_vector("class_weights", class_weights, rows, stats.nll.dtype)
+    r"""Focal loss over softmax classes: cross-entropy that forgets what is already right.
+
+    For label y of a row, p = softmax(z):
+
+        ℓ = w_y (1 − p_y)^γ (−log p_y)
+        ∂ℓ/∂z_j = w_y [(1 − p_y)^γ − γ (1 − p_y)^(γ−1) p_y log p_y] (p_j − [j = y])
+
+    Args:
+      logits: `(..., V, ...)` floating.
+      labels: `(...)` integers in [0, V), as in `softmax_cross_entropy_with_integer_labels`.
+      axis: the class axis or axes.
+      where: of the rows' shape to drop rows, or of the logits' to drop classes.
+      gamma: at least 0; 0 gives the cross-entropy.
+      class_weights: `(V,)`, the α of the paper, one per class.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises: as `softmax_cross_entropy_with_integer_labels`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> logits = jnp.array([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0]])
+      >>> print(jaxent.softmax_focal_loss(logits, jnp.array([0, 0]), gamma=2.0))
+      [4.492e-05 3.895e+00]
+
+    Numerics: 1 − p_y does not cancel for a confident row; at p_y = 1 value and gradient are 0 for
+    every γ. Differentiable in both modes, by `gamma` too.
+
+    Agrees with: `keras.losses.SparseCategoricalFocalCrossentropy`-style formulas on one-hot labels.
+
+    References: Lin et al., "Focal loss for dense object detection", 2017.
+    """
+    rows = _classes.rows("logits", logits, axis, where, weights)
+    y, valid = _classes.class_numbers("logits", labels, rows)
+    stats = _classes.integer_stats(rows, y, valid)
+    by_class = _classes.class_vector("class_weights", class_weights, rows, stats.nll.dtype)
     losses = focal(stats.nll, stats.miss, number("gamma", gamma, stats.nll.dtype))
-    losses = jnp.where(valid, _class_weighted(losses, y, by_class), jnp.nan)
+    losses = jnp.where(valid, _classes.class_weighted(losses, y, by_class), jnp.nan)
     return reduce(losses, rows.kept, weights, reduction)
 
 
@@ -98,9 +225,42 @@ def poly_loss_cross_entropy(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    rows = _inputs.rows("logits", logits, axis, where, weights)
-    t = _inputs.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
-    stats = _target_stats(rows, t)
+    r"""Poly-1 loss: cross-entropy plus ε times the probability missed.
+
+        ℓ = −Σ_j t_j log p_j + ε Σ_j t_j (1 − p_j)
+
+        ∂ℓ/∂z_j = p_j Σ_k t_k − t_j − ε p_j (t_j − Σ_k t_k p_k)
+
+    Args:
+      logits: `(..., V, ...)` floating.
+      labels: `(..., V, ...)` real, of the shape of `logits`.
+      epsilon: the coefficient of the first polynomial term; −1 to 6 in the paper.
+      axis: the class axis or axes.
+      where: of the rows' shape to drop rows, or of the logits' to drop classes.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises: as `softmax_cross_entropy`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> logits = jnp.array([[1.2, -0.8, -0.5]])
+      >>> print(jaxent.poly_loss_cross_entropy(logits, jnp.array([[1.0, 0.0, 0.0]]), epsilon=2.0))
+      [0.7587]
+
+    Numerics and what is differentiable: as `softmax_cross_entropy`; by `epsilon` too.
+
+    Agrees with: `optax.losses.poly_loss_cross_entropy(logits, labels, epsilon=epsilon)`.
+
+    References: Leng et al., "PolyLoss", 2022.
+    """
+    rows = _classes.rows("logits", logits, axis, where, weights)
+    t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
+    stats = _classes.target_stats(rows, t)
     losses = stats.nll + number("epsilon", epsilon, stats.nll.dtype) * stats.miss
     return reduce(losses, rows.kept, weights, reduction)
 
@@ -112,60 +272,42 @@ def softmax_stats(
     axis: Axis = -1,
     where: ArrayLike | None = None,
 ) -> SoftmaxStats:
-    rows = _inputs.rows("logits", logits, axis, where)
+    """The statistics that softmax losses are formulas of: build your own loss on them.
+
+    A formula of these needs no derivative rule: the statistics carry theirs.
+
+    Args:
+      logits: `(..., V, ...)` floating.
+      labels: integers `(...)` in [0, V), or distributions `(..., V, ...)`.
+      axis: the class axis or axes.
+      where: of the rows' shape or of the logits', as in the losses. The statistics of a dropped
+        row are finite and meaningless: drop it in `reduce_losses` too.
+
+    Returns:
+      `SoftmaxStats`, whose members have the shape of the rows: `lse`, `nll`, `miss`, `sum_nll`,
+      `entropy`. `nll` and `miss` are NaN where a label is no class.
+
+    Raises: as `softmax_cross_entropy` and `softmax_cross_entropy_with_integer_labels`.
+
+    Example: cross-entropy with a bonus for entropy.
+
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> def loss(logits, labels):
+      ...     stats = jaxent.softmax_stats(logits, labels)
+      ...     return jnp.mean(stats.nll - 0.01 * stats.entropy)
+      >>> print(jax.grad(loss)(jnp.array([[1.0, 2.0, 3.0]]), jnp.array([2])))
+      [[ 0.0886 0.2433 -0.3319]]
+    """
+    rows = _classes.rows("logits", logits, axis, where)
     if not jnp.issubdtype(jnp.asarray(labels).dtype, jnp.integer):
-        t = _inputs.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
-        return _target_stats(rows, t)
-    y, valid = _inputs.class_numbers("logits", labels, rows)
-    stats = _integer_stats(rows, y, valid)
+        t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
+        return _classes.target_stats(rows, t)
+    y, valid = _classes.class_numbers("logits", labels, rows)
+    stats = _classes.integer_stats(rows, y, valid)
     nll, miss = (jnp.where(valid, x, jnp.nan) for x in (stats.nll, stats.miss))
     return stats._replace(nll=nll, miss=miss)
-
-
-def _integer_stats(
-    rows: Rows, y: Array, valid: Array, class_weights: Array | None = None
-) -> SoftmaxStats:
-    kept = valid if rows.kept is None else valid & rows.kept
-    return integer_stats(_core_rows(rows, kept, class_weights), y)
-
-
-def _target_stats(rows: Rows, t: Array) -> SoftmaxStats:
-    return target_stats(_core_rows(rows, rows.kept), t)
-
-
-def _core_rows(
-    rows: Rows, kept: Array | None, class_weights: Array | None = None
-) -> dense.Rows:
-    """Rows without their dropped classes; `sum_nll` has the weights of the classes kept."""
-    logits, classes = rows.values, rows.classes
-    weights = jnp.ones(logits.shape[-1]) if class_weights is None else class_weights
-    weights = _as_row(weights, logits.ndim)
-    if classes is None:
-        return dense.Rows(logits, weights, kept)
-    logits = jnp.where(classes, logits, jnp.asarray(-jnp.inf, logits.dtype))
-    weights = classes if class_weights is None else jnp.where(classes, weights, 0)
-    return dense.Rows(logits, weights, kept)
-
-
-def _as_row(vector: Array, ndim: int) -> Array:
-    return vector.reshape((1,) * (ndim - 1) + vector.shape)
-
-
-def _class_count(rows: Rows, dtype: DTypeLike) -> Array:
-    """How many classes each row keeps; 1 for a dropped row."""
-    if rows.classes is None:
-        return jnp.asarray(rows.values.shape[-1], dtype)
-    return jnp.maximum(jnp.sum(rows.classes, axis=-1, dtype=jnp.int32), 1).astype(dtype)
-
-
-def _uniform(rows: Rows, dtype: DTypeLike) -> Array:
-    """The uniform distribution over the classes kept."""
-    count = _class_count(rows, dtype)
-    return 1 / count if rows.classes is None else rows.classes.astype(dtype) / count[..., None]
-
-
-def _class_weighted(losses: Array, y: Array, class_weights: Array | None) -> Array:
-    return losses if class_weights is None else weigh(jnp.take(class_weights, y), losses)
 
 
 def _with_z_loss(losses: Array, stats: SoftmaxStats, z_loss: ArrayLike | None) -> Array:

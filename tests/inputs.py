@@ -7,7 +7,6 @@ import ml_dtypes
 import numpy as np
 
 
-
 def magnitudes(rng, dtype, low: float, high: float, size: int) -> np.ndarray:
     """Numbers of either sign whose magnitudes are spread evenly over the decades."""
     high = min(high, float(ml_dtypes.finfo(dtype).max) / 2)
@@ -29,8 +28,7 @@ def probabilities(rng, size, dtype, low=1e-30):
     """Probabilities near 0, near 1 and between."""
     small = 10 ** rng.uniform(np.log10(low), 0, size)
     p = np.concatenate([small, 1 - small, rng.uniform(0, 1, size)]).astype(dtype)
-    p = p[(p > float(ml_dtypes.finfo(dtype).smallest_normal)) & (p < 1)]
-    return p
+    return p[(p > float(ml_dtypes.finfo(dtype).smallest_normal)) & (p < 1)]
 
 
 def binary_probabilities(rng, dtype):

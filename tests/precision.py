@@ -129,9 +129,21 @@ TABLE = [
         Entry(name + suffix, loss, exact, labelled(make), bounds)
         for suffix, make, bounds in (("", ordinary, None), (", confident", confident, CONFIDENT))
         for name, loss, exact, labelled, bounds in (
-            ("softmax CE, classes", integer, oracle.integer_cross_entropy, with_class, bounds or SOFTMAX),
+            (
+                "softmax CE, classes",
+                integer,
+                oracle.integer_cross_entropy,
+                with_class,
+                bounds or SOFTMAX,
+            ),
             ("softmax CE, one-hot", dense, oracle.cross_entropy, with_one_hot, bounds or SOFTMAX),
-            ("softmax CE, soft labels", dense, oracle.cross_entropy, inputs.with_distribution, bounds or SOFTMAX),
+            (
+                "softmax CE, soft labels",
+                dense,
+                oracle.cross_entropy,
+                inputs.with_distribution,
+                bounds or SOFTMAX,
+            ),
             (
                 "softmax CE, smoothing 0.1",
                 smoothed,
@@ -184,7 +196,9 @@ TABLE = [
         inputs.log_and_target,
         KL,
     ),
-    Entry("softmax KL", jaxent.softmax_kl_divergence, oracle.softmax_kl, inputs.two_logits, SOFTMAX),
+    Entry(
+        "softmax KL", jaxent.softmax_kl_divergence, oracle.softmax_kl, inputs.two_logits, SOFTMAX
+    ),
     Entry(
         "Jensen-Shannon",
         jaxent.jensen_shannon_divergence,
@@ -192,9 +206,24 @@ TABLE = [
         inputs.two_distributions,
         KL,
     ),
-    Entry("entropy", jaxent.entropy, oracle.entropy, inputs.one_by_one(inputs.one_distribution), KL),
-    Entry("sigmoid entropy", jaxent.sigmoid_entropy, oracle.sigmoid_entropy, inputs.one_by_one(inputs.moderate), BCE, 1200),
-    Entry("self-information", jaxent.self_information, oracle.self_information, inputs.one_by_one(inputs.some_probabilities), BCE),
+    Entry(
+        "entropy", jaxent.entropy, oracle.entropy, inputs.one_by_one(inputs.one_distribution), KL
+    ),
+    Entry(
+        "sigmoid entropy",
+        jaxent.sigmoid_entropy,
+        oracle.sigmoid_entropy,
+        inputs.one_by_one(inputs.moderate),
+        BCE,
+        1200,
+    ),
+    Entry(
+        "self-information",
+        jaxent.self_information,
+        oracle.self_information,
+        inputs.one_by_one(inputs.some_probabilities),
+        BCE,
+    ),
     Entry("squared error", jaxent.squared_error, oracle.squared_error, inputs.two_numbers, BCE),
 ]
 

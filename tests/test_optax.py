@@ -22,6 +22,7 @@ KEEP_CLASSES = rng.uniform(size=SHAPE) < 0.8
 
 def agree(name, *args, **kwargs):
     ours, theirs = (getattr(library, name) for library in (jaxent, optax.losses))
+
     def value_and_grad(function):
         def total(x):
             return jnp.sum(function(x, *args[1:], **kwargs))

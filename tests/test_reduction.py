@@ -29,7 +29,9 @@ W = np.array([1.0, 0.0, 5.0, 3.0], np.float32)
 )
 def test_reduction(reduction, options, want):
     got = jaxent.reduce_losses(X, where=KEEP, reduction=reduction, **options)
-    jax.tree.map(np.testing.assert_allclose, got, type(got)(want) if isinstance(got, tuple) else want)
+    jax.tree.map(
+        np.testing.assert_allclose, got, type(got)(want) if isinstance(got, tuple) else want
+    )
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean", "weighted_mean"])
@@ -48,12 +50,13 @@ def test_nothing_kept_gives_zero(reduction, how):
 def test_totals_and_counts_accumulate_to_the_mean_of_all():
     rng = np.random.default_rng(0)
     x, keep = rng.normal(size=(4, 9)), rng.uniform(size=(4, 9)) < 0.6
-    parts = [jaxent.reduce_losses(a, where=k, reduction="total_and_count") for a, k in zip(x, keep, strict=True)]
+    parts = [
+        jaxent.reduce_losses(a, where=k, reduction="total_and_count")
+        for a, k in zip(x, keep, strict=True)
+    ]
     total, count = (sum(p) for p in zip(*parts, strict=True))
     assert total.dtype == count.dtype == jnp.float32
-    np.testing.assert_allclose(
-        total / count, jaxent.reduce_losses(x, where=keep), rtol=1e-6
-    )
+    np.testing.assert_allclose(total / count, jaxent.reduce_losses(x, where=keep), rtol=1e-6)
 
 
 def test_sums_of_16_bit_losses_are_taken_in_float32():
@@ -64,7 +67,7 @@ def test_sums_of_16_bit_losses_are_taken_in_float32():
 
 
 def test_gradient_by_weights_is_the_loss_where_kept():
-    gradient = jax.grad(
-        lambda w: jaxent.reduce_losses(X, where=KEEP, weights=w, reduction="sum")
-    )(jnp.asarray(W))
+    gradient = jax.grad(lambda w: jaxent.reduce_losses(X, where=KEEP, weights=w, reduction="sum"))(
+        jnp.asarray(W)
+    )
     np.testing.assert_array_equal(gradient, [1, 0, 0, 4])

@@ -55,9 +55,7 @@ def test_dense_labels_are_kept_beside_the_logits(loss):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize(
-    "loss", [jaxent.sigmoid_binary_cross_entropy, jaxent.sigmoid_focal_loss]
-)
+@pytest.mark.parametrize("loss", [jaxent.sigmoid_binary_cross_entropy, jaxent.sigmoid_focal_loss])
 def test_binary_losses_keep_logits_and_labels(loss, dtype):
     z, _ = inputs(dtype)
     y = (z > 0).astype(jnp.float32)

@@ -77,7 +77,9 @@ TABLE = {
         (-log(0.95) - log(0.1)) / 2,
     ),
     "mean squared error": (
-        jaxent.squared_error(np.array([1.0, 2.0, 4.0]), np.array([1.0, 4.0, 1.0]), reduction="mean"),
+        jaxent.squared_error(
+            np.array([1.0, 2.0, 4.0]), np.array([1.0, 4.0, 1.0]), reduction="mean"
+        ),
         (0 + 4 + 9) / 3,
     ),
 }

@@ -41,7 +41,7 @@ def excess(t: Array, s: Array, x: Array) -> Array:
 
 @jax.custom_jvp
 def kl_terms(t: Array, log_s: Array) -> Array:
-    """t (log t − log s) − t + s elementwise: by t the derivative is log t − log s, by log s s − t."""
+    """t (log t − log s) − t + s. The derivative by t is log t − log s, and by log s it is s − t."""
     return bregman(t, jnp.exp(log_s), _log_ratio(t, log_s))
 
 
@@ -67,7 +67,7 @@ def _log_ratio(t: Array, log_s: Array) -> Array:
 
 @jax.custom_jvp
 def js_terms(t: Array, s: Array) -> Array:
-    """(t log(t/m) + s log(s/m)) / 2 elementwise, m = (t + s)/2: by t the derivative is log(t/m)/2."""
+    """(t log(t/m) + s log(s/m)) / 2 for m = (t + s)/2. The derivative by t is log(t/m)/2."""
     m = (t + s) / 2
     return (bregman(t, m, _log_share(t, s)) + bregman(s, m, _log_share(s, t))) / 2
 

@@ -1,0 +1,149 @@
+"""Inputs with a class axis: judged, the axis moved to the end, and on to the statistics.
+
+Every loss over classes goes through here, so that what `where`, `weights` and a label that is no
+class mean is written once.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
+
+from jaxent._inputs import (
+    Axis,
+    expect_boolean,
+    expect_floating,
+    expect_integer,
+    expect_real,
+    expect_shape,
+    kept_elements,
+)
+from jaxent.core import dense
+from jaxent.core.dtypes import compute_dtype
+from jaxent.core.stats import SoftmaxStats
+from jaxent.core.xlogy import weigh
+
+
+class Rows(NamedTuple):
+    """Rows of classes (..., V): which classes (..., V) and which rows (...) of them are kept."""
+
+    values: Array
+    classes: Array | None
+    kept: Array | None
+
+
+def rows(
+    name: str,
+    values: ArrayLike,
+    axis: Axis,
+    where: ArrayLike | None,
+    weights: ArrayLike | None = None,
+) -> Rows:
+    """Judges an array with a class axis. What is dropped from it is still there."""
+    values = jnp.asarray(values)
+    expect_floating(name, values)
+    last = class_axis_last(values, axis)
+    if last.shape[-1] == 0:
+        raise ValueError(f"{name} must have a class along axis {axis}, got shape {values.shape}")
+    classes = None
+    if where is not None and jnp.ndim(where) == values.ndim:
+        where = jnp.asarray(where)
+        expect_boolean("where", where)
+        expect_shape("where", where, values.shape, name)
+        classes = class_axis_last(where, axis)
+        where = jnp.any(classes, axis=-1)
+    return Rows(last, classes, kept_elements(last.shape[:-1], where, weights))
+
+
+def class_axis_last(x: Array, axis: Axis) -> Array:
+    """x with the class axes moved to the end and, where they are several, flattened into one."""
+    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    for a in axes:
+        if not -x.ndim <= a < x.ndim:
+            raise ValueError(f"axis {a} is out of range for an array of shape {x.shape}")
+    axes = tuple(a % x.ndim for a in axes)
+    if not axes or len(set(axes)) < len(axes):
+        raise ValueError(f"axis must name distinct axes of the shape {x.shape}, got {axis}")
+    rows = tuple(a for a in range(x.ndim) if a not in axes)
+    x = jnp.transpose(x, (*rows, *axes))
+    return x.reshape(*x.shape[: len(rows)], math.prod(x.shape[len(rows) :]))
+
+
+def class_numbers(name: str, labels: ArrayLike, like: Rows) -> tuple[Array, Array]:
+    """Integer labels of rows, 0 in place of those that are no class, and whether they are one.
+
+    Narrow dtypes are widened first: in uint8 there is no class 1000 to compare with.
+    """
+    labels = jnp.asarray(labels)
+    expect_integer("labels", labels)
+    expect_shape("labels", labels, like.values.shape[:-1], f"the rows of {name}")
+    if labels.dtype.itemsize < 4:
+        labels = labels.astype(jnp.int32)
+    valid = (labels >= 0) & (labels < like.values.shape[-1])
+    return jnp.where(valid, labels, 0).astype(jnp.int32), valid
+
+
+def class_values(
+    name: str, values: ArrayLike, like: Rows, axis: Axis, shape: tuple[int, ...], source: str
+) -> Array:
+    """Real numbers of each row and class, (..., V) in the dtype of computation."""
+    values = jnp.asarray(values)
+    expect_real(name, values)
+    expect_shape(name, values, shape, source)
+    return class_axis_last(values, axis).astype(compute_dtype(like.values, values))
+
+
+def class_vector(name: str, value: ArrayLike | None, like: Rows, dtype: DTypeLike) -> Array | None:
+    """One number per class (V,), or None where the option is absent."""
+    if value is None:
+        return None
+    vector = jnp.asarray(value)
+    expect_real(name, vector)
+    expect_shape(name, vector, like.values.shape[-1:], "one number per class")
+    return vector.astype(dtype)
+
+
+def integer_stats(
+    rows: Rows, y: Array, valid: Array, class_weights: Array | None = None
+) -> SoftmaxStats:
+    kept = valid if rows.kept is None else valid & rows.kept
+    return dense.integer_stats(_core_rows(rows, kept, class_weights), y)
+
+
+def target_stats(rows: Rows, t: Array) -> SoftmaxStats:
+    return dense.target_stats(_core_rows(rows, rows.kept), t)
+
+
+def _core_rows(rows: Rows, kept: Array | None, class_weights: Array | None = None) -> dense.Rows:
+    """Rows without their dropped classes; `sum_nll` has the weights of the classes kept."""
+    logits, classes = rows.values, rows.classes
+    weights = jnp.ones(logits.shape[-1]) if class_weights is None else class_weights
+    weights = as_row(weights, logits.ndim)
+    if classes is None:
+        return dense.Rows(logits, weights, kept)
+    logits = jnp.where(classes, logits, jnp.asarray(-jnp.inf, logits.dtype))
+    weights = classes if class_weights is None else jnp.where(classes, weights, 0)
+    return dense.Rows(logits, weights, kept)
+
+
+def as_row(vector: Array, ndim: int) -> Array:
+    return vector.reshape((1,) * (ndim - 1) + vector.shape)
+
+
+def class_count(rows: Rows, dtype: DTypeLike) -> Array:
+    """How many classes each row keeps; 1 for a dropped row."""
+    if rows.classes is None:
+        return jnp.asarray(rows.values.shape[-1], dtype)
+    return jnp.maximum(jnp.sum(rows.classes, axis=-1, dtype=jnp.int32), 1).astype(dtype)
+
+
+def uniform(rows: Rows, dtype: DTypeLike) -> Array:
+    """The uniform distribution over the classes kept."""
+    count = class_count(rows, dtype)
+    return 1 / count if rows.classes is None else rows.classes.astype(dtype) / count[..., None]
+
+
+def class_weighted(losses: Array, y: Array, class_weights: Array | None) -> Array:
+    return losses if class_weights is None else weigh(jnp.take(class_weights, y), losses)
