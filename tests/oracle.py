@@ -75,9 +75,13 @@ def one_hot(y, V):
     return exact(np.arange(V) == y)
 
 
+def one_hot_cross_entropy(z, t):
+    """With a one-hot label the derivative is p_j off it and −(1 − p_y) on it: no sum."""
+    return cross_entropy(z, t)._replace(gradient_terms=0)
+
+
 def integer_cross_entropy(z, y):
-    """With a class number the derivative is p_j off the label and −(1 − p_y) on it: no sum."""
-    return cross_entropy(z, one_hot(y, len(z)))._replace(gradient_terms=0)
+    return one_hot_cross_entropy(z, one_hot(y, len(z)))
 
 
 def smoothed_cross_entropy(z, y, amount):
@@ -91,12 +95,11 @@ def softmax_focal(z, y, gamma):
     return Exact((1 - p) ** gamma * ce.value, slope * ce.gradient)
 
 
-def poly(z, t, epsilon):
+def one_hot_poly(z, t, epsilon):
     ce, p = cross_entropy(z, t), softmax(z)
     missed = (t * (1 - p)).sum()
     slope = p * (t.sum() - t - missed)
-    terms = np.maximum(ce.gradient_terms, abs(epsilon) * p * np.maximum(t.sum(), t))
-    return Exact(ce.value + epsilon * missed, ce.gradient + epsilon * slope, 0, terms)
+    return Exact(ce.value + epsilon * missed, ce.gradient + epsilon * slope)
 
 
 def categorical_from_probs(p, t):

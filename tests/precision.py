@@ -136,7 +136,7 @@ TABLE = [
                 with_class,
                 bounds or SOFTMAX,
             ),
-            ("softmax CE, one-hot", dense, oracle.cross_entropy, with_one_hot, bounds or SOFTMAX),
+            ("softmax CE, one-hot", dense, oracle.one_hot_cross_entropy, with_one_hot, bounds or SOFTMAX),
             (
                 "softmax CE, soft labels",
                 dense,
@@ -161,7 +161,7 @@ TABLE = [
             (
                 "poly",
                 jaxent.poly_loss_cross_entropy,
-                functools.partial(oracle.poly, epsilon=2),
+                functools.partial(oracle.one_hot_poly, epsilon=2),
                 with_one_hot,
                 bounds or POLY,
             ),
