@@ -6,5 +6,5 @@ import jax
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-hypothesis.settings.register_profile("jaxent", deadline=None, max_examples=40, derandomize=True)
+hypothesis.settings.register_profile("jaxent", deadline=None, max_examples=20, derandomize=True)
 hypothesis.settings.load_profile("jaxent")

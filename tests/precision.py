@@ -136,7 +136,13 @@ TABLE = [
                 with_class,
                 bounds or SOFTMAX,
             ),
-            ("softmax CE, one-hot", dense, oracle.one_hot_cross_entropy, with_one_hot, bounds or SOFTMAX),
+            (
+                "softmax CE, one-hot",
+                dense,
+                oracle.one_hot_cross_entropy,
+                with_one_hot,
+                bounds or SOFTMAX,
+            ),
             (
                 "softmax CE, soft labels",
                 dense,

@@ -1,0 +1,1 @@
+"""`python -m bench`: jaxent's losses timed beside their peers'."""

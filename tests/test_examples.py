@@ -1,0 +1,65 @@
+"""The examples train, draw and judge themselves; here for one epoch."""
+
+import jax
+import numpy as np
+import pytest
+
+from examples import digits, multilabel
+
+
+def train(example):
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return example.compare(epochs=1)
+
+
+@pytest.fixture(scope="module")
+def softmax_runs():
+    return train(digits)
+
+
+@pytest.fixture(scope="module")
+def sigmoid_runs():
+    return train(multilabel)
+
+
+def assert_falls(losses):
+    assert np.isfinite(losses).all()
+    assert losses[-5:].mean() < 0.95 * losses[:5].mean()
+
+
+def test_both_losses_train_the_same_classifier(softmax_runs):
+    for history in softmax_runs.values():
+        assert_falls(history.losses)
+    assert digits.distance(softmax_runs) < 1e-4
+
+
+def test_no_batch_is_below_the_lowest_loss(softmax_runs):
+    assert softmax_runs["jaxent"].losses.min() > digits.lowest_loss()
+
+
+def test_a_poor_classifier_is_drawn_and_is_an_error(softmax_runs, monkeypatch, tmp_path):
+    monkeypatch.setattr(digits, "compare", lambda epochs: softmax_runs)
+    figure = tmp_path / "made" / "digits.png"
+    with pytest.raises(SystemExit, match="at least 97%"):
+        digits.main(epochs=1, figure=figure)
+    assert figure.stat().st_size > 0
+
+
+def test_every_binary_loss_trains(sigmoid_runs):
+    for history in sigmoid_runs.values():
+        assert_falls(history.losses)
+
+
+def test_pos_weight_raises_recall(sigmoid_runs):
+    recall = multilabel.METRICS.index("recall")
+    weighted, plain = (sigmoid_runs[name] for name in ("with pos_weight", "cross-entropy"))
+    assert weighted.scores[-1, recall] > plain.scores[-1, recall]
+
+
+def test_the_scores_are_drawn_and_printed(sigmoid_runs, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(multilabel, "compare", lambda epochs: sigmoid_runs)
+    figure = tmp_path / "multilabel.png"
+    multilabel.main(epochs=1, figure=figure)
+    assert figure.stat().st_size > 0
+    printed = capsys.readouterr().out
+    assert all(metric in printed for metric in multilabel.METRICS)
