@@ -18,6 +18,7 @@ from jaxent._inputs import (
     expect_integer,
     expect_real,
     expect_shape,
+    keep,
     kept_elements,
 )
 from jaxent.core import dense
@@ -88,11 +89,12 @@ def class_numbers(name: str, labels: ArrayLike, like: Rows) -> tuple[Array, Arra
 def class_values(
     name: str, values: ArrayLike, like: Rows, axis: Axis, shape: tuple[int, ...], source: str
 ) -> Array:
-    """Real numbers of each row and class, (..., V) in the dtype of computation."""
+    """Real numbers of each row and class, (..., V) in the dtype of computation; 0 if dropped."""
     values = jnp.asarray(values)
     expect_real(name, values)
     expect_shape(name, values, shape, source)
-    return class_axis_last(values, axis).astype(compute_dtype(like.values, values))
+    values = class_axis_last(values, axis).astype(compute_dtype(like.values, values))
+    return keep(values, like.kept, 0)
 
 
 def class_vector(name: str, value: ArrayLike | None, like: Rows, dtype: DTypeLike) -> Array | None:

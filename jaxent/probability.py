@@ -168,7 +168,6 @@ def categorical_cross_entropy(
     """
     rows = _classes.rows("probs", probs, axis, where, weights)
     t = _classes.class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
-    t = keep(t, rows.kept, 0)
     p = _floored(rows.values.astype(t.dtype), number("epsilon", epsilon, t.dtype))
     p = keep(p, rows.kept, 1)
     # A class that `where` drops has probability 0, below any epsilon.

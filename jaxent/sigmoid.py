@@ -101,6 +101,7 @@ def sigmoid_focal_loss(
       logits: `(...)` floating.
       labels: `(...)` real, of the shape of `logits`, between 0 and 1.
       alpha: in [0, 1], the weight of positives against 1 − α of negatives; None weighs neither.
+        Rare positives want it above 1/2.
       gamma: at least 0; 0 gives the cross-entropy.
       label_smoothing: in [0, 1]; y becomes (1 − s) y + s/2 first.
       where: `(...)` boolean.
