@@ -50,7 +50,7 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
             for name, value in arguments.items():
                 if name in static or (value is None and name in optional):
                     continue
-                arguments[name] = _array_like(name, value)
+                value = arguments[name] = _array_like(name, value)
                 if name in ranges:
                     _expect_in_range(name, value, *ranges[name])
             if "axis" in arguments:
@@ -63,19 +63,24 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
 
 
 def _array_like(name: str, value: Any) -> ArrayLike:
-    """The value, if it is an array or a number; integers saturated where JAX would wrap them."""
+    """The value, if it is an array or a number, safe from the wrap-around of narrower integers."""
     if isinstance(value, jax.Array | bool | float):
         return value
     if isinstance(value, int):
+        # Any number but a label may as well be a float: 1 then compiles what 1.0 has compiled.
         limits = np.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
-        return min(max(value, int(limits.min)), int(limits.max))
+        is_label = name == "labels"
+        return min(max(value, int(limits.min)), int(limits.max)) if is_label else float(value)
     kinds = np.number, np.bool_
     if not hasattr(value, "dtype") or not any(jnp.issubdtype(value.dtype, k) for k in kinds):
         kind = type(value).__name__
         raise TypeError(f"{name} must be an array or a number, got {kind}: {value!r}")
     dtype = jax.dtypes.canonicalize_dtype(value.dtype)
     if jnp.issubdtype(dtype, np.integer) and dtype != value.dtype:
-        return np.clip(value, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+        clipped = np.clip(value, np.iinfo(dtype).min, np.iinfo(dtype).max)
+        if name != "labels" and np.any(clipped != value):
+            raise ValueError(f"{name} must be floating to hold integers that {dtype} cannot")
+        return clipped.astype(dtype)
     return value
 
 

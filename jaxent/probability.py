@@ -218,8 +218,8 @@ def categorical_cross_entropy_with_integer_labels(
     p = _of_label(rows.values.astype(compute_dtype(rows.values)), y)
     p = keep(_floored(p, number("epsilon", epsilon, p.dtype)), rows.kept, 1)
     p = p if rows.classes is None else jnp.where(_of_label(rows.classes, y), p, 0)
-    losses = jnp.where(valid, 0 - jnp.log(jnp.where(valid, p, 1)), jnp.nan)
-    return reduce(losses, rows.kept, weights, reduction)
+    losses = 0 - jnp.log(jnp.where(valid, p, 1))
+    return reduce(losses, rows.kept, weights, reduction, valid)
 
 
 def _of_label(x: Array, y: Array) -> Array:
@@ -238,5 +238,7 @@ def _cross_entropy(probs: Array, positive: Array, negative: Array, epsilon: Arra
     # The floor is under 1 − p itself: 1 − (1 − 1e-7) is 1.2e-7 in float32.
     certain = 1 - p < epsilon
     negative_term = xlog1my(negative, jnp.where(certain, 0.5, p))
-    negative_term = jnp.where(certain, xlogy(negative, epsilon), negative_term)
+    negative_term = jnp.where(
+        certain, xlogy(negative, jnp.where(certain, epsilon, 1)), negative_term
+    )
     return (0 - xlogy(positive, _floored(p, epsilon))) - negative_term

@@ -58,9 +58,17 @@ def reduce_losses(
 
 
 def reduce(
-    losses: Array, kept: Array | None, weights: ArrayLike | None, reduction: Reduction
+    losses: Array,
+    kept: Array | None,
+    weights: ArrayLike | None,
+    reduction: Reduction,
+    valid: Array | None = None,
 ) -> Reduced:
-    """Reduces losses of which `kept` (None: all) count, `kept` being False where a weight is 0."""
+    """Reduces losses of which `kept` (None: all) count, `kept` being False where a weight is 0.
+
+    A loss that is kept and not `valid` (None: all are) is NaN, and has no derivative by anything,
+    so that it may be masked afterwards.
+    """
     if reduction not in get_args(Reduction):
         raise ValueError(f"reduction must be one of {get_args(Reduction)}, got {reduction!r}")
     weights = None if weights is None else jnp.asarray(weights)
@@ -69,6 +77,8 @@ def reduce(
     if weights is not None:
         weights = keep(weights.astype(dtype), kept, 0)
         losses = losses * weights
+    if valid is not None:
+        losses = keep(jnp.where(valid, losses, jnp.nan), kept, 0)
     if reduction == "none":
         return losses
     total = jnp.sum(losses)

@@ -141,12 +141,12 @@ def sigmoid_focal_loss(
 
 @jax.checkpoint
 def _cross_entropy(logits: Array, positive: Array, negative: Array) -> Array:
-    stats = bernoulli_stats(logits)
+    stats = bernoulli_stats(logits.astype(positive.dtype))
     return weigh(positive, stats.nlp) + weigh(negative, stats.nlq)
 
 
 @jax.checkpoint
 def _focal(logits: Array, y: Array, gamma: Array) -> Array:
-    stats = bernoulli_stats(logits)
+    stats = bernoulli_stats(logits.astype(y.dtype))
     ce = weigh(y, stats.nlp) + weigh(1 - y, stats.nlq)
     return focal(ce, y * stats.q + (1 - y) * stats.p, gamma)

@@ -153,8 +153,8 @@ def softmax_cross_entropy_with_integer_labels(
     smoothing = option("label_smoothing", label_smoothing, dtype)
     mean_nll = stats.sum_nll / _classes.class_count(rows, dtype)
     losses = smooth(_classes.class_weighted(stats.nll, y, by_class), smoothing, mean_nll)
-    losses = jnp.where(valid, _with_z_loss(losses, stats, z_loss), jnp.nan)
-    return reduce(losses, rows.kept, weights, reduction)
+    losses = _with_z_loss(losses, stats, z_loss)
+    return reduce(losses, rows.kept, weights, reduction, valid)
 
 
 @loss(gamma=(0, INF))
@@ -201,7 +201,8 @@ def softmax_focal_loss(
     Numerics: 1 − p_y does not cancel for a confident row; at p_y = 1 value and gradient are 0 for
     every γ. Differentiable in both modes, by `gamma` too.
 
-    Agrees with: `keras.losses.SparseCategoricalFocalCrossentropy`-style formulas on one-hot labels.
+    Agrees with: `keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=gamma)` on one-hot
+    labels, from probabilities.
 
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
@@ -210,8 +211,8 @@ def softmax_focal_loss(
     stats = _classes.integer_stats(rows, y, valid)
     by_class = _classes.class_vector("class_weights", class_weights, rows, stats.nll.dtype)
     losses = focal(stats.nll, stats.miss, number("gamma", gamma, stats.nll.dtype))
-    losses = jnp.where(valid, _classes.class_weighted(losses, y, by_class), jnp.nan)
-    return reduce(losses, rows.kept, weights, reduction)
+    losses = _classes.class_weighted(losses, y, by_class)
+    return reduce(losses, rows.kept, weights, reduction, valid)
 
 
 @loss()
@@ -306,7 +307,8 @@ def softmax_stats(
         return _classes.target_stats(rows, t)
     y, valid = _classes.class_numbers("logits", labels, rows)
     stats = _classes.integer_stats(rows, y, valid)
-    nll, miss = (jnp.where(valid, x, jnp.nan) for x in (stats.nll, stats.miss))
+    wrong = ~valid if rows.kept is None else ~valid & rows.kept
+    nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (stats.nll, stats.miss))
     return stats._replace(nll=nll, miss=miss)
 
 

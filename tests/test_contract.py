@@ -91,13 +91,28 @@ class TestIntegerLabels:
         np.testing.assert_allclose(gradient[np.array([0, 2])], want[1], rtol=1e-6)
         np.testing.assert_array_equal(gradient[1], 0)
 
-    def test_masking_after_the_loss_is_safe_for_options_too(self):
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("label_smoothing", 0.1),
+            ("z_loss", 0.1),
+            ("class_weights", np.ones(3)),
+            ("weights", np.ones(3)),
+        ],
+    )
+    def test_masking_after_the_loss_is_safe_for_options_too(self, name, value):
         labels = np.array([0, -100, 2])
 
-        def masked(amount):
-            return jnp.where(labels >= 0, integer(Z, labels, label_smoothing=amount), 0.0).sum()
+        def masked(option):
+            return jnp.where(labels >= 0, integer(Z, labels, **{name: option}), 0.0).sum()
 
-        assert np.isfinite(jax.grad(masked)(0.1))
+        assert np.all(np.isfinite(jax.grad(masked)(jnp.asarray(value))))
+
+    def test_statistics_of_dropped_rows_are_finite(self):
+        keep = np.array([True, False, True])
+        stats = jaxent.softmax_stats(Z, np.array([0, -100, -1]), where=keep)
+        np.testing.assert_array_equal(np.isnan(stats.nll), [False, False, True])
+        np.testing.assert_array_equal(np.isnan(stats.miss), [False, False, True])
 
     @pytest.mark.parametrize("dtype", ["uint8", "int8"])
     def test_narrow_labels_do_not_wrap(self, dtype):
@@ -305,6 +320,8 @@ class TestInfinities:
             )
             np.testing.assert_allclose(value, [0, 0, -np.log(0.3)], rtol=1e-6)
             assert np.all(np.isfinite(gradient))
+        by_labels = jax.grad(lambda y: jaxent.binary_cross_entropy(p[2], y, epsilon=0.0))(0.3)
+        np.testing.assert_allclose(by_labels, np.log(0.7) - np.log(0.3), rtol=1e-5)
         t = np.array([0.0, 0.5, 0.5], np.float32)
         for loss in (jaxent.categorical_cross_entropy, jaxent.jensen_shannon_divergence):
             value, gradient = value_and_grad(loss, np.array([0, 0.4, 0.6], np.float32), t)

@@ -235,6 +235,12 @@ WRONG = {
         "(2,)",
     ),
     "entropy along no axis of it": (lambda: jaxent.entropy(T, 5), ValueError, "axis 5", "(4, 3)"),
+    "weights beyond int32": (
+        lambda: integer(Z, N, weights=np.full(4, 2**40)),
+        ValueError,
+        "weights",
+        "int32",
+    ),
 }
 
 
@@ -274,3 +280,4 @@ def test_another_option_value_compiles_nothing(caplog):
 
     assert compiled(0.1)
     assert not compiled(0.2)
+    assert not compiled(1)

@@ -60,3 +60,15 @@ def test_a_common_shift_changes_nothing(offset, dtype):
         want = jax.value_and_grad(loss)(jnp.asarray(unshifted), labels)
         for g, w in zip(got, want, strict=True):
             np.testing.assert_array_max_ulp(*(np.asarray(x, np.float32) for x in (g, w)), 1)
+
+
+def test_float64_labels_make_float64_losses_of_float32_logits():
+    with jax.enable_x64(True):
+        z, y = np.float32([0.3, -2, 5]), np.array([0.3, 0.7, 1])
+        for loss, exact in (
+            (jaxent.sigmoid_binary_cross_entropy, oracle.binary_cross_entropy),
+            (jaxent.sigmoid_focal_loss, lambda z, y: oracle.binary_focal(z, y, 2)),
+        ):
+            with mpmath.workprec(300):
+                want = exact(oracle.exact(z), oracle.exact(y)).value
+                assert ulps(loss(z, y), want, 0, np.float64) <= 16
