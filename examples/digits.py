@@ -78,7 +78,7 @@ def plot(histories: dict[str, History]) -> Figure:
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
         axes.legend(loc="center right")
-    figure.suptitle(f"Same run with either loss: curves at most {distance(histories):.0e} apart")
+    figure.suptitle(f"Same run with either loss: curves at most {distance(histories):.1e} apart")
     return figure
 
 
