@@ -9,6 +9,7 @@ expected one is an error.
 
 import functools
 import inspect
+import math
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ R = TypeVar("R")
 Axis = int | tuple[int, ...] | None
 
 STATIC = ("axis", "reduction")
+FRACTION = (0, 1)
+NON_NEGATIVE = (0, math.inf)
 
 
 def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -55,6 +58,8 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
                     _expect_in_range(name, value, *ranges[name])
             if "axis" in arguments:
                 arguments["axis"] = _hashable_axis(arguments["axis"])
+            if not isinstance(arguments.get("reduction", "none"), str):
+                raise TypeError(f"reduction must be a string, got {arguments['reduction']!r}")
             return compiled(**arguments)
 
         return call
@@ -93,9 +98,11 @@ def _hashable_axis(axis: Any) -> Axis:
     try:
         if axis is None or isinstance(axis, tuple):
             return axis and tuple(operator.index(a) for a in axis)
-        return operator.index(axis)
+        if not isinstance(axis, bool):
+            return operator.index(axis)
     except TypeError:
-        raise TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}") from None
+        pass
+    raise TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}")
 
 
 def expect_floating(name: str, x: Array) -> None:

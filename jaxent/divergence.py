@@ -3,6 +3,8 @@
 A negative logarithm is written 0 − log p, since what is certain informs of 0 and not of −0.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -16,8 +18,7 @@ from jaxent.core.divergence import js_terms, kl_terms, softmax_kl
 from jaxent.core.dtypes import widen
 from jaxent.core.xlogy import weigh, xlogy
 
-INF = float("inf")
-SMALLEST = 2.0**-126  # the smallest normal float32
+POSITIVE = 2.0**-126, math.inf  # from the smallest normal float32
 
 
 @loss()
@@ -220,7 +221,7 @@ def generalized_kl_divergence(
     return _sum(jax.checkpoint(kl_terms)(t, log_p), kept)
 
 
-@loss(temperature=(SMALLEST, INF))
+@loss(temperature=POSITIVE)
 def softmax_kl_divergence(
     logits: ArrayLike,
     target_logits: ArrayLike,

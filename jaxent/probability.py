@@ -6,16 +6,24 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._inputs import Axis, elements, keep, loss, number, option, per_class_option
+from jaxent._inputs import (
+    FRACTION,
+    NON_NEGATIVE,
+    Axis,
+    elements,
+    keep,
+    loss,
+    number,
+    option,
+    per_class_option,
+)
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import balance, focal
 from jaxent.core.xlogy import xlog1my, xlogy
 from jaxent.reduction import Reduced, Reduction, reduce
 
-INF = float("inf")
 
-
-@loss(epsilon=(0, 0.5), pos_weight=(0, INF))
+@loss(epsilon=(0, 0.5), pos_weight=NON_NEGATIVE)
 def binary_cross_entropy(
     probs: ArrayLike,
     labels: ArrayLike,
@@ -69,7 +77,7 @@ def binary_cross_entropy(
     return reduce(losses, binary.kept, weights, reduction)
 
 
-@loss(epsilon=(0, 0.5), alpha=(0, 1), gamma=(0, INF))
+@loss(epsilon=(0, 0.5), alpha=FRACTION, gamma=NON_NEGATIVE)
 def binary_focal_cross_entropy(
     probs: ArrayLike,
     labels: ArrayLike,
@@ -123,7 +131,7 @@ def binary_focal_cross_entropy(
     return reduce(losses, binary.kept, weights, reduction)
 
 
-@loss(epsilon=(0, 1))
+@loss(epsilon=FRACTION)
 def categorical_cross_entropy(
     probs: ArrayLike,
     labels: ArrayLike,
@@ -175,7 +183,7 @@ def categorical_cross_entropy(
     return reduce(0 - jnp.sum(xlogy(t, p), axis=-1), rows.kept, weights, reduction)
 
 
-@loss(epsilon=(0, 1))
+@loss(epsilon=FRACTION)
 def categorical_cross_entropy_with_integer_labels(
     probs: ArrayLike,
     labels: ArrayLike,

@@ -5,17 +5,15 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxent._inputs import elements, loss, number, option, per_class_option
+from jaxent._inputs import FRACTION, NON_NEGATIVE, elements, loss, number, option, per_class_option
 from jaxent.core.bernoulli import bernoulli_stats
 from jaxent.core.focal import balance, focal
 from jaxent.core.labels import smooth
 from jaxent.core.xlogy import weigh
 from jaxent.reduction import Reduced, Reduction, reduce
 
-INF = float("inf")
 
-
-@loss(pos_weight=(0, INF), label_smoothing=(0, 1))
+@loss(pos_weight=NON_NEGATIVE, label_smoothing=FRACTION)
 def sigmoid_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -77,7 +75,7 @@ def sigmoid_binary_cross_entropy(
     return reduce(losses, binary.kept, weights, reduction)
 
 
-@loss(alpha=(0, 1), gamma=(0, INF), label_smoothing=(0, 1))
+@loss(alpha=FRACTION, gamma=NON_NEGATIVE, label_smoothing=FRACTION)
 def sigmoid_focal_loss(
     logits: ArrayLike,
     labels: ArrayLike,

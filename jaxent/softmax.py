@@ -5,17 +5,15 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._inputs import Axis, loss, number, option
+from jaxent._inputs import FRACTION, NON_NEGATIVE, Axis, loss, number, option
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import focal
 from jaxent.core.labels import smooth
 from jaxent.core.stats import SoftmaxStats
 from jaxent.reduction import Reduced, Reduction, reduce
 
-INF = float("inf")
 
-
-@loss(label_smoothing=(0, 1), z_loss=(0, INF))
+@loss(label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
 def softmax_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -88,7 +86,7 @@ def softmax_cross_entropy(
     return reduce(losses, rows.kept, weights, reduction)
 
 
-@loss(label_smoothing=(0, 1), z_loss=(0, INF))
+@loss(label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
 def softmax_cross_entropy_with_integer_labels(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -157,7 +155,7 @@ def softmax_cross_entropy_with_integer_labels(
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
-@loss(gamma=(0, INF))
+@loss(gamma=NON_NEGATIVE)
 def softmax_focal_loss(
     logits: ArrayLike,
     labels: ArrayLike,

@@ -241,6 +241,13 @@ WRONG = {
         "weights",
         "int32",
     ),
+    "reduction a list": (
+        lambda: integer(Z, N, reduction=["mean"]),
+        TypeError,
+        "reduction",
+        "['mean']",
+    ),
+    "axis a boolean": (lambda: integer(Z, N, True), TypeError, "axis", "True"),
 }
 
 
