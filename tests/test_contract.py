@@ -255,6 +255,14 @@ class TestInfinities:
             assert np.all(np.isfinite(by_labels))
             assert np.isfinite(jvp(loss, self.ROW, t))
 
+    @pytest.mark.parametrize("labels", [np.array([2]), np.array([[0, 0, 1]], np.float32)])
+    def test_a_class_at_minus_infinity_gives_class_weights_finite_gradients(self, labels):
+        loss = integer if labels.ndim == 1 else dense
+        by_weights = jax.grad(
+            lambda w: loss(self.ROW, labels, class_weights=w, label_smoothing=0.0).sum()
+        )(jnp.ones(3))
+        np.testing.assert_allclose(by_weights, [0, 0, np.log1p(np.exp(-1))], rtol=1e-6)
+
     @integer_losses
     def test_label_mass_on_minus_infinity_costs_infinity(self, loss):
         value, gradient = value_and_grad(loss, self.ROW, np.array([1]))
@@ -302,6 +310,13 @@ class TestInfinities:
         np.testing.assert_allclose(gradient, slope * np.sign(z), rtol=1e-6)
         np.testing.assert_allclose(jvp(loss, z, wrong), slope * np.sign(z), rtol=1e-6)
         assert jvp(loss, z, right) == 0
+
+    @pytest.mark.parametrize("z", [INF, -INF, 1e38])
+    @pytest.mark.parametrize("y", [0.0, 1.0])
+    def test_an_infinite_focal_loss_has_no_nan_in_its_gradient_by_alpha(self, z, y):
+        by_alpha = jax.grad(lambda alpha: focal(z, y, alpha=alpha))(0.25)
+        right = (z > 0) == (y == 1)
+        np.testing.assert_allclose(by_alpha, 0 if right else np.copysign(abs(z), y - 0.5))
 
     def test_entropies(self):
         np.testing.assert_array_equal(jaxent.sigmoid_entropy(np.array([INF, -INF])), 0)

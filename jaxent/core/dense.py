@@ -232,7 +232,8 @@ def _along(logits_dot, rows, gaps, exps, p, stats: SoftmaxStats, *, nll, miss) -
 @jax.checkpoint
 def _by_weights(weights_dot: Array, rows: Rows, stats: SoftmaxStats) -> SoftmaxStats:
     gaps, _, _ = recompute(rows, stats)
-    nlp = gaps + jnp.log1p(stats.rest)[..., None]
+    # Where p_j is 0 the term is either absent or infinite, and moves with no weight.
+    nlp = jnp.where(jnp.isinf(gaps), 0, gaps + jnp.log1p(stats.rest)[..., None])
     return _only(stats, sum_nll=jnp.sum(nlp * weights_dot.astype(nlp.dtype), axis=-1))
 
 

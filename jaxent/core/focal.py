@@ -41,4 +41,5 @@ focal.defjvp(_focal_jvp, symbolic_zeros=True)
 
 def balance(losses: Array, y: Array, alpha: Array | None) -> Array:
     """α y + (1 − α)(1 − y) times the losses: α for positive labels, 1 − α for negative ones."""
-    return losses if alpha is None else weigh(alpha * y + (1 - alpha) * (1 - y), losses)
+    # Linear in α with one coefficient: two of them would meet an infinite loss as inf · 0.
+    return losses if alpha is None else weigh((1 - y) + alpha * (2 * y - 1), losses)
