@@ -26,15 +26,15 @@ compiles nothing.
 """
 
 from jaxent.core.stats import SoftmaxStats as SoftmaxStats
-from jaxent.divergence import entropy as entropy
 from jaxent.divergence import generalized_kl_divergence as generalized_kl_divergence
 from jaxent.divergence import jensen_shannon_divergence as jensen_shannon_divergence
 from jaxent.divergence import kl_divergence as kl_divergence
 from jaxent.divergence import kl_divergence_with_log_targets as kl_divergence_with_log_targets
-from jaxent.divergence import self_information as self_information
-from jaxent.divergence import sigmoid_entropy as sigmoid_entropy
-from jaxent.divergence import softmax_entropy as softmax_entropy
 from jaxent.divergence import softmax_kl_divergence as softmax_kl_divergence
+from jaxent.information import entropy as entropy
+from jaxent.information import self_information as self_information
+from jaxent.information import sigmoid_entropy as sigmoid_entropy
+from jaxent.information import softmax_entropy as softmax_entropy
 from jaxent.probability import binary_cross_entropy as binary_cross_entropy
 from jaxent.probability import binary_focal_cross_entropy as binary_focal_cross_entropy
 from jaxent.probability import categorical_cross_entropy as categorical_cross_entropy

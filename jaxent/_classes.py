@@ -1,11 +1,10 @@
-"""Inputs with a class axis: judged, the axis moved to the end, and on to the statistics.
+"""The judge of inputs with a class axis, which it moves to the end.
 
 Every loss over classes goes through here, so that what `where`, `weights` and a label that is no
 class mean is written once.
 """
 
 import math
-from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -18,21 +17,11 @@ from jaxent._inputs import (
     expect_integer,
     expect_real,
     expect_shape,
-    keep,
     kept_elements,
 )
-from jaxent.core import dense
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.stats import SoftmaxStats
+from jaxent.core.rows import Rows
 from jaxent.core.xlogy import weigh
-
-
-class Rows(NamedTuple):
-    """Rows of classes (..., V): which classes (..., V) and which rows (...) of them are kept."""
-
-    values: Array
-    classes: Array | None
-    kept: Array | None
 
 
 def rows(
@@ -94,7 +83,7 @@ def class_values(
     expect_real(name, values)
     expect_shape(name, values, shape, source)
     values = class_axis_last(values, axis).astype(compute_dtype(like.values, values))
-    return keep(values, like.kept, 0)
+    return like.zeroed(values)
 
 
 def class_vector(name: str, value: ArrayLike | None, like: Rows, dtype: DTypeLike) -> Array | None:
@@ -105,33 +94,6 @@ def class_vector(name: str, value: ArrayLike | None, like: Rows, dtype: DTypeLik
     expect_real(name, vector)
     expect_shape(name, vector, like.values.shape[-1:], "one number per class")
     return vector.astype(dtype)
-
-
-def integer_stats(
-    rows: Rows, y: Array, valid: Array, class_weights: Array | None = None
-) -> SoftmaxStats:
-    kept = valid if rows.kept is None else valid & rows.kept
-    return dense.integer_stats(_core_rows(rows, kept, class_weights), y)
-
-
-def target_stats(rows: Rows, t: Array) -> SoftmaxStats:
-    return dense.target_stats(_core_rows(rows, rows.kept), t)
-
-
-def _core_rows(rows: Rows, kept: Array | None, class_weights: Array | None = None) -> dense.Rows:
-    """Rows without their dropped classes; `sum_nll` has the weights of the classes kept."""
-    logits, classes = rows.values, rows.classes
-    weights = jnp.ones(logits.shape[-1]) if class_weights is None else class_weights
-    weights = as_row(weights, logits.ndim)
-    if classes is None:
-        return dense.Rows(logits, weights, kept)
-    logits = jnp.where(classes, logits, jnp.asarray(-jnp.inf, logits.dtype))
-    weights = classes if class_weights is None else jnp.where(classes, weights, 0)
-    return dense.Rows(logits, weights, kept)
-
-
-def as_row(vector: Array, ndim: int) -> Array:
-    return vector.reshape((1,) * (ndim - 1) + vector.shape)
 
 
 def class_count(rows: Rows, dtype: DTypeLike) -> Array:

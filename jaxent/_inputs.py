@@ -1,10 +1,9 @@
-"""The only judge of what a user passes in.
+"""The judge of what a user passes in; `_classes` judges what has a class axis.
 
 A public loss is declared with `loss(...)`, which judges what can be told before tracing (kinds of
 arguments, ranges of Python numbers) and makes an eager call one compiled call. The functions below
-it judge shapes and dtypes, once per trace, and hand on arrays that need no further care: the class
-axis last, dropped rows and classes made harmless. Nothing broadcasts: a shape that is not the
-expected one is an error.
+it judge shapes and dtypes, once per trace, and hand on arrays that need no further care. Nothing
+broadcasts: a shape that is not the expected one is an error.
 """
 
 import functools
@@ -23,6 +22,7 @@ from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxent.core.dtypes import compute_dtype
+from jaxent.core.stats import KEPT_FOR_BACKWARD
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,10 +31,14 @@ Axis = int | tuple[int, ...] | None
 STATIC = ("axis", "reduction")
 FRACTION = (0, 1)
 NON_NEGATIVE = (0, math.inf)
+ANY_NUMBER = (-math.inf, math.inf)
 
 
 def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declares a public loss: one compiled call, its number options named with their ranges.
+
+    Reverse mode keeps the arguments as they came, and what the core marks; the casts, masks and
+    elementwise formulas between them are made again.
 
     An option may be a Python number, which is checked to lie in its closed range, or an array,
     traced or not, which is not. Either way its value is traced: another value compiles nothing.
@@ -45,17 +49,27 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
         parameters = signature.parameters
         optional = [name for name in parameters if parameters[name].default is None]
         static = [name for name in STATIC if name in parameters]
-        compiled = jax.jit(function, static_argnames=static)
+
+        @functools.wraps(function)
+        def keeping_arguments(**arguments):
+            fixed = {name: arguments.pop(name) for name in static if name in arguments}
+            loss = functools.partial(function, **fixed)
+            return jax.checkpoint(loss, policy=KEPT_FOR_BACKWARD)(**arguments)
+
+        compiled = jax.jit(keeping_arguments, static_argnames=static)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            arguments = signature.bind(*args, **kwargs).arguments
+            try:
+                arguments = signature.bind(*args, **kwargs).arguments
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
             for name, value in arguments.items():
                 if name in static or (value is None and name in optional):
                     continue
-                value = arguments[name] = _array_like(name, value)
                 if name in ranges:
-                    _expect_in_range(name, value, *ranges[name])
+                    value = _number_option(name, value, *ranges[name])
+                arguments[name] = _array_like(name, value)
             if "axis" in arguments:
                 arguments["axis"] = _hashable_axis(arguments["axis"])
             if not isinstance(arguments.get("reduction", "none"), str):
@@ -72,10 +86,8 @@ def _array_like(name: str, value: Any) -> ArrayLike:
     if isinstance(value, jax.Array | bool | float):
         return value
     if isinstance(value, int):
-        # Any number but a label may as well be a float: 1 then compiles what 1.0 has compiled.
         limits = np.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
-        is_label = name == "labels"
-        return min(max(value, int(limits.min)), int(limits.max)) if is_label else float(value)
+        return min(max(value, int(limits.min)), int(limits.max))
     kinds = np.number, np.bool_
     if not hasattr(value, "dtype") or not any(jnp.issubdtype(value.dtype, k) for k in kinds):
         kind = type(value).__name__
@@ -89,9 +101,14 @@ def _array_like(name: str, value: Any) -> ArrayLike:
     return value
 
 
-def _expect_in_range(name: str, value: Any, low: float, high: float) -> None:
-    if not isinstance(value, jax.Array) and not np.all((low <= value) & (value <= high)):
+def _number_option(name: str, value: Any, low: float, high: float) -> Any:
+    """The value of an option, which lies in its range if that can be told."""
+    if isinstance(value, int):
+        value = float(value)  # so that 1 compiles nothing that 1.0 has not
+    told = isinstance(value, float | np.ndarray | np.generic)
+    if told and not np.all((np.asarray(value) >= low) & (np.asarray(value) <= high)):
         raise ValueError(f"{name} must lie in [{low}, {high}], got {value!r}")
+    return value
 
 
 def _hashable_axis(axis: Any) -> Axis:

@@ -1,109 +1,20 @@
-"""Information and divergences, in nats.
-
-A negative logarithm is written 0 − log p, since what is certain informs of 0 and not of −0.
-"""
+"""Divergences between distributions over classes, in nats."""
 
 import math
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxent import _classes
-from jaxent._inputs import Axis, expect_floating, keep, loss, option
-from jaxent.core.bernoulli import bernoulli_stats
-from jaxent.core.dense import unlabelled_stats
+from jaxent._inputs import Axis, expect_real, expect_shape, keep, loss, option
 from jaxent.core.divergence import js_terms, kl_terms, softmax_kl
-from jaxent.core.dtypes import widen
-from jaxent.core.xlogy import weigh, xlogy
+from jaxent.core.dtypes import compute_dtype
+from jaxent.core.rows import Rows
+from jaxent.core.xlogy import weigh
 
 POSITIVE = 2.0**-126, math.inf  # from the smallest normal float32
-
-
-@loss()
-def self_information(probs: ArrayLike) -> Array:
-    """Self-information −log p, element by element, in nats.
-
-    Args:
-      probs: `(...)` floating, in [0, 1].
-
-    Returns:
-      `(...)`; +inf where p is 0.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> import jaxent
-      >>> print(jaxent.self_information(jnp.array([1.0, 0.5])))
-      [0.     0.6931]
-    """
-    probs = jnp.asarray(probs)
-    expect_floating("probs", probs)
-    return 0 - jnp.log(widen(probs))
-
-
-@loss()
-def entropy(probs: ArrayLike, axis: Axis = -1) -> Array:
-    """Entropy −Σ p_j log p_j of probabilities over classes, in nats.
-
-    Args:
-      probs: `(..., V, ...)` floating, in [0, 1].
-      axis: the class axis or axes.
-
-    Returns:
-      `(...)`. 0 · log 0 = 0, and the derivative −log p_j − 1 is taken as 0 there.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> import jaxent
-      >>> print(jaxent.entropy(jnp.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])))
-      [0.6931 0. ]
-
-    References: Shannon, "A mathematical theory of communication", 1948.
-    """
-    p = widen(_classes.rows("probs", probs, axis, None).values)
-    return 0 - jnp.sum(xlogy(p, p), axis=-1)
-
-
-@loss()
-def softmax_entropy(logits: ArrayLike, axis: Axis = -1) -> Array:
-    """Entropy of softmax(logits), in nats: H = −Σ p_j log p_j, ∂H/∂z_j = −p_j (log p_j + H).
-
-    Args:
-      logits: `(..., V, ...)` floating.
-      axis: the class axis or axes.
-
-    Returns:
-      `(...)`, with a confident row's 1e-8 intact. A class at −inf counts for nothing.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> import jaxent
-      >>> print(jaxent.softmax_entropy(jnp.array([[0.0, 0.0], [20.0, 0.0]])))
-      [6.931e-01 4.328e-08]
-    """
-    return unlabelled_stats(_classes.rows("logits", logits, axis, None).values).entropy
-
-
-@loss()
-def sigmoid_entropy(logits: ArrayLike) -> Array:
-    """Entropy of σ(logits), element by element, in nats: ∂H/∂z = −p (1 − p) z.
-
-    Args:
-      logits: `(...)` floating.
-
-    Returns:
-      `(...)`; 0 at ±inf.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> import jaxent
-      >>> print(jaxent.sigmoid_entropy(jnp.array([0.0, 20.0])))
-      [6.931e-01 4.328e-08]
-    """
-    logits = jnp.asarray(logits)
-    expect_floating("logits", logits)
-    return jax.checkpoint(bernoulli_stats)(logits).entropy
 
 
 @loss()
@@ -145,7 +56,9 @@ def kl_divergence(
     References: Kullback and Leibler, "On information and sufficiency", 1951.
     """
     log_p, t, kept = _two("log_predictions", log_predictions, "targets", targets, axis, where)
-    return _sum(weigh(t, jnp.log(jnp.where(t == 0, 1, t)) - log_p), kept)
+    absent = t == 0
+    t, log_p = jnp.where(absent, 1, t), jnp.where(absent, 0, log_p)
+    return _sum(jnp.where(absent, 0, t * (jnp.log(t) - log_p)), kept)
 
 
 @loss()
@@ -218,7 +131,7 @@ def generalized_kl_divergence(
     References: Bregman, "The relaxation method of finding the common point of convex sets", 1967.
     """
     log_p, t, kept = _two("log_predictions", log_predictions, "targets", targets, axis, where)
-    return _sum(jax.checkpoint(kl_terms)(t, log_p), kept)
+    return _sum(kl_terms(t, log_p), kept)
 
 
 @loss(temperature=POSITIVE)
@@ -261,19 +174,16 @@ def softmax_kl_divergence(
 
     References: Hinton et al., "Distilling the knowledge in a neural network", 2015.
     """
-    z, target_z, kept = _two("logits", logits, "target_logits", target_logits, axis, where)
-    if kept is not None:
-        some = jnp.any(kept, axis=-1, keepdims=True)
-        z, target_z = (jnp.where(kept | ~some, x, -jnp.inf) for x in (z, target_z))
-    divide_by = option("temperature", temperature, z.dtype)
-
-    @jax.checkpoint
-    def divergence(z, target_z, temperature):
-        if temperature is not None:
-            z, target_z = _divided(z, temperature), _divided(target_z, temperature)
-        return softmax_kl(z, target_z)
-
-    return divergence(z, target_z, divide_by)
+    rows = _classes.rows("logits", logits, axis, where)
+    target_logits = jnp.asarray(target_logits)
+    expect_real("target_logits", target_logits)
+    expect_shape("target_logits", target_logits, jnp.shape(logits), "logits")
+    target_rows = rows._replace(values=_classes.class_axis_last(target_logits, axis))
+    dtype = compute_dtype(rows.values, target_logits)
+    divisor = option("temperature", temperature, dtype)
+    if divisor is not None:
+        rows, target_rows = (_divided(r, divisor, dtype) for r in (rows, target_rows))
+    return softmax_kl(rows, target_rows)
 
 
 @loss()
@@ -309,7 +219,7 @@ def jensen_shannon_divergence(
     References: Lin, "Divergence measures based on the Shannon entropy", 1991.
     """
     p, t, kept = _two("probs", probs, "targets", targets, axis, where)
-    return _sum(jax.checkpoint(js_terms)(p, t), kept)
+    return _sum(js_terms(p, t), kept)
 
 
 def _two(
@@ -324,10 +234,14 @@ def _two(
     return keep(x, kept, 1), keep(y, kept, 1), kept
 
 
-def _divided(z: Array, temperature: Array) -> Array:
-    """z / temperature; an infinite logit stays, and has no derivative by the temperature."""
+def _divided(rows: Rows, temperature: Array, dtype: DTypeLike) -> Rows:
+    """The rows over the temperature, shifted so that a low temperature takes them nowhere."""
+    z = rows.filled(dtype, -jnp.inf)
+    z = z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
+    # An infinite logit stays, and has no derivative by the temperature.
     infinite = jnp.isinf(z)
-    return jnp.where(infinite, z, jnp.where(infinite, 0, z) / temperature)
+    z = jnp.where(infinite, z, jnp.where(infinite, 0, z) / temperature)
+    return rows._replace(values=z)
 
 
 def _sum(terms: Array, kept: Array | None) -> Array:

@@ -1,6 +1,5 @@
 """Losses from probabilities."""
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -66,7 +65,7 @@ def binary_cross_entropy(
     Numerics: 0 · log 0 = 0, in the derivatives too. A certain and right answer costs exactly 0.
     From logits, `sigmoid_binary_cross_entropy` has no floor and no limit.
 
-    Differentiable: in both modes, by every floating argument. Kept: `probs` and `labels`.
+    Differentiable: in both modes, by every floating argument. Kept: the arguments as they came.
 
     Agrees with: `keras.losses.BinaryCrossentropy()`, to 1e-7, which it adds to certain answers.
     """
@@ -239,7 +238,6 @@ def _floored(p: Array, epsilon: Array) -> Array:
     return jnp.where(p < epsilon, epsilon, jnp.where(p > 1, 1, p))
 
 
-@jax.checkpoint
 def _cross_entropy(probs: Array, positive: Array, negative: Array, epsilon: Array) -> Array:
     p = probs.astype(positive.dtype)
     p = _floored(p, jnp.zeros_like(epsilon))

@@ -1,15 +1,13 @@
 """Binary losses from logits."""
 
-import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent._inputs import FRACTION, NON_NEGATIVE, elements, loss, number, option, per_class_option
 from jaxent.core.bernoulli import bernoulli_stats
 from jaxent.core.focal import balance, focal
 from jaxent.core.labels import smooth
-from jaxent.core.xlogy import weigh
+from jaxent.core.xlogy import mix, weigh
 from jaxent.reduction import Reduced, Reduction, reduce
 
 
@@ -60,7 +58,7 @@ def sigmoid_binary_cross_entropy(
     and a wrong one +inf with gradient ±1; NaN gives NaN in its element.
 
     Differentiable: in both modes, to any order, by `logits`, `labels` and the options. Kept for
-    the backward pass: logits and labels.
+    the backward pass: the arguments as they came.
 
     Agrees with: `optax.losses.sigmoid_binary_cross_entropy(logits, labels)`,
     `torch.nn.functional.binary_cross_entropy_with_logits`.
@@ -70,8 +68,11 @@ def sigmoid_binary_cross_entropy(
     binary = elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.labels.dtype)
     y = smooth(binary.labels, smoothing, jnp.full_like(binary.labels, 0.5))
-    positive = y if pos_weight is None else y * per_class_option("pos_weight", pos_weight, binary)
-    losses = _cross_entropy(binary.values, positive, 1 - y)
+    stats = bernoulli_stats(binary.values.astype(y.dtype))
+    positive = stats.nlp
+    if pos_weight is not None:
+        positive = weigh(per_class_option("pos_weight", pos_weight, binary), positive)
+    losses = mix(y, positive, stats.nlq)
     return reduce(losses, binary.kept, weights, reduction)
 
 
@@ -129,22 +130,8 @@ def sigmoid_focal_loss(
     binary = elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.labels.dtype)
     y = smooth(binary.labels, smoothing, jnp.full_like(binary.labels, 0.5))
-    losses = _focal(binary.values, y, number("gamma", gamma, y.dtype))
+    stats = bernoulli_stats(binary.values.astype(y.dtype))
+    ce, miss = mix(y, stats.nlp, stats.nlq), mix(y, stats.q, stats.p)
+    losses = focal(ce, miss, number("gamma", gamma, y.dtype))
     losses = balance(losses, y, option("alpha", alpha, y.dtype))
     return reduce(losses, binary.kept, weights, reduction)
-
-
-# Reverse mode keeps the arguments of these two and makes everything else again.
-
-
-@jax.checkpoint
-def _cross_entropy(logits: Array, positive: Array, negative: Array) -> Array:
-    stats = bernoulli_stats(logits.astype(positive.dtype))
-    return weigh(positive, stats.nlp) + weigh(negative, stats.nlq)
-
-
-@jax.checkpoint
-def _focal(logits: Array, y: Array, gamma: Array) -> Array:
-    stats = bernoulli_stats(logits.astype(y.dtype))
-    ce = weigh(y, stats.nlp) + weigh(1 - y, stats.nlq)
-    return focal(ce, y * stats.q + (1 - y) * stats.p, gamma)

@@ -5,7 +5,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._inputs import FRACTION, NON_NEGATIVE, Axis, loss, number, option
+from jaxent._inputs import ANY_NUMBER, FRACTION, NON_NEGATIVE, Axis, loss, number, option
+from jaxent.core.dense import integer_stats, target_stats
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import focal
 from jaxent.core.labels import smooth
@@ -67,7 +68,7 @@ def softmax_cross_entropy(
     with +inf or NaN, is NaN alone.
 
     Differentiable: in both modes, to any order, by `logits`, `labels` and every option. Kept for
-    the backward pass: logits, labels, and a few floats a row.
+    the backward pass: the arguments as they came, and a few floats a row.
 
     Agrees with: `optax.losses.softmax_cross_entropy(logits, labels)`.
 
@@ -80,8 +81,8 @@ def softmax_cross_entropy(
     smoothing = option("label_smoothing", label_smoothing, t.dtype)
     t = smooth(t, smoothing, _classes.uniform(rows, t.dtype))
     by_class = _classes.class_vector("class_weights", class_weights, rows, t.dtype)
-    t = t if by_class is None else t * _classes.as_row(by_class, t.ndim)
-    stats = _classes.target_stats(rows, t)
+    t = t if by_class is None else t * jnp.expand_dims(by_class, range(t.ndim - 1))
+    stats = target_stats(rows, t)
     losses = _with_z_loss(stats.nll, stats, z_loss)
     return reduce(losses, rows.kept, weights, reduction)
 
@@ -138,8 +139,7 @@ def softmax_cross_entropy_with_integer_labels(
       >>> print(jaxent.softmax_cross_entropy_with_integer_labels(logits, labels))
       [2.761e-01 2.952e+00 4.122e-09]
 
-    Numerics and what is differentiable: as `softmax_cross_entropy`. Kept for the backward pass:
-    the logits in their own dtype and a few floats a row.
+    Numerics, and what is differentiable and kept: as `softmax_cross_entropy`.
 
     Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)`.
     """
@@ -147,7 +147,7 @@ def softmax_cross_entropy_with_integer_labels(
     y, valid = _classes.class_numbers("logits", labels, rows)
     dtype = compute_dtype(rows.values)
     by_class = _classes.class_vector("class_weights", class_weights, rows, dtype)
-    stats = _classes.integer_stats(rows, y, valid, by_class)
+    stats = integer_stats(rows.only(valid), by_class, y)
     smoothing = option("label_smoothing", label_smoothing, dtype)
     mean_nll = stats.sum_nll / _classes.class_count(rows, dtype)
     losses = smooth(_classes.class_weighted(stats.nll, y, by_class), smoothing, mean_nll)
@@ -206,14 +206,14 @@ def softmax_focal_loss(
     """
     rows = _classes.rows("logits", logits, axis, where, weights)
     y, valid = _classes.class_numbers("logits", labels, rows)
-    stats = _classes.integer_stats(rows, y, valid)
+    stats = integer_stats(rows.only(valid), None, y)
     by_class = _classes.class_vector("class_weights", class_weights, rows, stats.nll.dtype)
     losses = focal(stats.nll, stats.miss, number("gamma", gamma, stats.nll.dtype))
     losses = _classes.class_weighted(losses, y, by_class)
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
-@loss()
+@loss(epsilon=ANY_NUMBER)
 def poly_loss_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -259,7 +259,7 @@ def poly_loss_cross_entropy(
     """
     rows = _classes.rows("logits", logits, axis, where, weights)
     t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
-    stats = _classes.target_stats(rows, t)
+    stats = target_stats(rows, t)
     losses = stats.nll + number("epsilon", epsilon, stats.nll.dtype) * stats.miss
     return reduce(losses, rows.kept, weights, reduction)
 
@@ -302,9 +302,9 @@ def softmax_stats(
     rows = _classes.rows("logits", logits, axis, where)
     if not jnp.issubdtype(jnp.asarray(labels).dtype, jnp.integer):
         t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
-        return _classes.target_stats(rows, t)
+        return target_stats(rows, t)
     y, valid = _classes.class_numbers("logits", labels, rows)
-    stats = _classes.integer_stats(rows, y, valid)
+    stats = integer_stats(rows.only(valid), None, y)
     wrong = ~valid if rows.kept is None else ~valid & rows.kept
     nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (stats.nll, stats.miss))
     return stats._replace(nll=nll, miss=miss)
@@ -313,4 +313,5 @@ def softmax_stats(
 def _with_z_loss(losses: Array, stats: SoftmaxStats, z_loss: ArrayLike | None) -> Array:
     """Adds z_loss · lse², which keeps the log-normaliser near 0."""
     factor = option("z_loss", z_loss, losses.dtype)
-    return losses if factor is None else losses + factor * stats.lse**2
+    # Not the square first: its slope would overflow for logits that the factor makes harmless.
+    return losses if factor is None else losses + (factor * stats.lse) * stats.lse

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import jaxent
-from jaxent.core.dense import Rows, integer_stats, target_stats
+from jaxent.core.dense import integer_stats, target_stats
+from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxSums, finalize, merge
 from tests.cases import CASES
 
@@ -244,9 +245,8 @@ def test_parts_of_a_row_merge_to_the_row_in_any_order(seed, sizes, random):
     while len(parts) > 1:
         i = random.randrange(len(parts) - 1)
         parts[i : i + 2] = [merge(parts[i], parts[i + 1])]
-    want = target_stats(
-        Rows(jnp.asarray(z)[None], jnp.asarray(w)[None], None), jnp.asarray(t)[None]
-    )
+    rows = Rows(jnp.asarray(z)[None], classes=jnp.asarray(w)[None] == 1)
+    want = target_stats(rows, jnp.asarray(t)[None])
     close(finalize(parts[0]), jax.tree.map(lambda x: x[0], want), rtol=2e-5, atol=1e-5)
 
 
@@ -261,7 +261,7 @@ def test_merging_keeps_the_tail_of_a_confident_row(margin, swapped):
 
 @given(hnp.arrays(np.float32, (3, 4), elements=st.floats(-50, 50, width=32)))
 def test_integer_and_one_hot_statistics_are_one(z):
-    rows = Rows(jnp.asarray(z), jnp.ones((1, 4)), None)
+    rows = Rows(jnp.asarray(z))
     one_hot = jnp.asarray(np.eye(4, dtype=np.float32)[:3])
-    got, want = integer_stats(rows, jnp.arange(3)), target_stats(rows, one_hot)
+    got, want = integer_stats(rows, None, jnp.arange(3)), target_stats(rows, one_hot)
     close(got, want, rtol=1e-6, atol=1e-30)

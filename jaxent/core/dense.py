@@ -15,75 +15,69 @@ gradient would be 0 for −4e-9. Above p_j = 1/2 it is (T − t_j) − T (1 − 
 `rest`, of which a one-hot label leaves −rest/s exactly; for a class number it is −miss.
 
 A rule returns the statistics by calling their own function, so every coefficient is made of
-functions whose derivatives are these lines again, and all orders follow. The tangent is linear and
-sits under `jax.checkpoint`, closing over nothing but the inputs and a few floats a row: what
-reverse mode keeps is the logits as they came, and the exponentials are made again.
+functions whose derivatives are these lines again, and all orders follow. The coefficients are made
+again from the logits and the statistics, which `kept_for_backward` marks as what to keep.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
-from jax.typing import DTypeLike
 
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.stats import SoftmaxStats, SoftmaxSums, finalize
+from jaxent.core.rows import Rows
+from jaxent.core.stats import SoftmaxStats, SoftmaxSums, finalize, kept_for_backward
 from jaxent.core.xlogy import weigh
 
 
-class Rows(NamedTuple):
-    """Rows of logits (..., V), the weights of `sum_nll`, and which rows are kept.
-
-    `weights` broadcasts against the logits and is 0 for classes left out. A row that is not kept
-    has the statistics of a row of zeros and no derivative, whatever it holds; None keeps all.
-    """
-
-    logits: Array
-    weights: Array
-    kept: Array | None
-
-    def masked(self, x: Array, dtype: DTypeLike) -> Array:
-        """x in the dtype of computation, 0 in the rows not kept."""
-        x = x.astype(dtype)
-        return x if self.kept is None else jnp.where(self.kept[..., None], x, 0)
+@jax.custom_jvp
+def unlabelled_stats(rows: Rows) -> SoftmaxStats:
+    """The statistics of rows without a label, of which `nll` and `miss` are 0."""
+    z = rows.filled(compute_dtype(rows.values), -jnp.inf)
+    m = jnp.max(z, axis=-1)
+    none = jnp.zeros_like(m)
+    return _statistics(rows, None, z, m, mass=none, gap=none, slack=none)
 
 
-def all_rows(logits: Array) -> Rows:
-    return Rows(logits, jnp.ones((1,) * (logits.ndim - 1) + logits.shape[-1:]), None)
+def _unlabelled_stats_jvp(primals, tangents):
+    (rows,), (rows_dot,) = primals, tangents
+    stats = kept_for_backward(unlabelled_stats(rows))
+    none = jnp.zeros_like(rows.values, stats.max.dtype)
+    return stats, _total(_by_logits(rows_dot.values, rows, None, stats, lambda *_: (none, none)))
 
 
-def unlabelled_stats(logits: Array) -> SoftmaxStats:
-    """The statistics of rows (..., V) that do not depend on a label."""
-    return integer_stats(all_rows(logits), jnp.zeros(logits.shape[:-1], jnp.int32))
+unlabelled_stats.defjvp(_unlabelled_stats_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp
-def integer_stats(rows: Rows, labels: Array) -> SoftmaxStats:
-    """The statistics of rows whose label is a class number in [0, V), of shape (...)."""
-    z = rows.masked(rows.logits, compute_dtype(rows.logits))
+def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> SoftmaxStats:
+    """The statistics of rows whose label is a class number in [0, V), of shape (...).
+
+    `class_weights` (V,) weigh the classes in `sum_nll`.
+    """
+    z = rows.filled(compute_dtype(rows.values), -jnp.inf)
     m = jnp.max(z, axis=-1)
     label = jnp.take_along_axis(z, labels[..., None], axis=-1, mode="clip")
     gap, e_label = (jnp.squeeze(x, -1) for x in _gaps_and_exps(label, m))
-    return _statistics(rows, z, m, mass=jnp.ones_like(m), gap=gap, slack=1 - e_label)
+    one = jnp.ones_like(m)
+    return _statistics(rows, class_weights, z, m, mass=one, gap=gap, slack=1 - e_label)
 
 
 def _integer_stats_jvp(primals, tangents):
-    stats = integer_stats(*primals)
-    rows_dot, _ = tangents
+    rows, class_weights, labels = primals
+    rows_dot, weights_dot, _ = tangents
+    stats = kept_for_backward(integer_stats(*primals))
 
-    @jax.checkpoint
-    def by_logits(logits_dot, rows, labels, stats):
-        gaps, exps, p = recompute(rows, stats)
+    def slopes(exps, p):
         classes = jax.lax.broadcasted_iota(labels.dtype, p.shape, p.ndim - 1)
         nll = jnp.where(classes == labels[..., None], -stats.miss[..., None], p)
-        miss = jnp.exp(-stats.nll)[..., None] * nll
-        return _along(logits_dot, rows, gaps, exps, p, stats, nll=nll, miss=miss)
+        return nll, jnp.exp(-stats.nll)[..., None] * nll
 
     return stats, _total(
-        _applied(by_logits, rows_dot.logits, *primals, stats),
-        _applied(_by_weights, rows_dot.weights, primals[0], stats),
+        _by_logits(rows_dot.values, rows, class_weights, stats, slopes),
+        _by_class_weights(weights_dot, rows, stats),
     )
 
 
@@ -93,47 +87,31 @@ integer_stats.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 @jax.custom_jvp
 def target_stats(rows: Rows, targets: Array) -> SoftmaxStats:
     """The statistics of rows whose label is a distribution over classes, (..., V), of any mass."""
-    dtype = compute_dtype(rows.logits, targets)
-    z, t = rows.masked(rows.logits, dtype), rows.masked(targets, dtype)
+    dtype = compute_dtype(rows.values, targets)
+    z, t = rows.filled(dtype, -jnp.inf), rows.zeroed(targets.astype(dtype))
     m = jnp.max(z, axis=-1)
     gaps, exps = _gaps_and_exps(z, m)
     mass = jnp.sum(t, axis=-1)
     gap = jnp.sum(weigh(t, gaps), axis=-1)
     slack = jnp.sum(t * (1 - exps), axis=-1)
-    return _statistics(rows, z, m, mass=mass, gap=gap, slack=slack)
+    return _statistics(rows, None, z, m, mass=mass, gap=gap, slack=slack)
 
 
 def _target_stats_jvp(primals, tangents):
-    stats = target_stats(*primals)
+    rows, targets = primals
     rows_dot, targets_dot = tangents
+    stats = kept_for_backward(target_stats(*primals))
 
-    @jax.checkpoint
-    def by_logits(logits_dot, rows, targets, stats):
-        gaps, exps, p = recompute(rows, stats)
-        t = rows.masked(targets, p.dtype)
+    def slopes(exps, p):
+        t = rows.zeroed(targets.astype(p.dtype))
         mass = jnp.sum(t, axis=-1, keepdims=True)
         above_half = (mass - t) - mass * _missed(exps, stats)
         nll = jnp.where(p > 0.5, above_half, mass * p - t)
-        miss = p * ((mass - t) - stats.miss[..., None])
-        return _along(logits_dot, rows, gaps, exps, p, stats, nll=nll, miss=miss)
-
-    @jax.checkpoint
-    def by_targets(targets_dot, rows, targets, stats):
-        gaps, exps, p = recompute(rows, stats)
-        # A class of probability 0 without label mass is a term 0 · log 0.
-        absent = (targets == 0) & jnp.isinf(gaps)
-        nlp = jnp.where(absent, 0, gaps + jnp.log1p(stats.rest)[..., None])
-        t_dot = rows.masked(targets_dot, p.dtype)
-        return _only(
-            stats,
-            nll=jnp.sum(nlp * t_dot, axis=-1),
-            miss=jnp.sum(_missed(exps, stats) * t_dot, axis=-1),
-        )
+        return nll, p * ((mass - t) - stats.miss[..., None])
 
     return stats, _total(
-        _applied(by_logits, rows_dot.logits, *primals, stats),
-        _applied(by_targets, targets_dot, *primals, stats),
-        _applied(_by_weights, rows_dot.weights, primals[0], stats),
+        _by_logits(rows_dot.values, rows, None, stats, slopes),
+        _by_targets(targets_dot, rows, targets, stats),
     )
 
 
@@ -179,13 +157,20 @@ def _rounding(m: Array, z: Array, gaps: Array) -> Array:
 
 
 def _statistics(
-    rows: Rows, z: Array, m: Array, *, mass: Array, gap: Array, slack: Array
+    rows: Rows,
+    class_weights: Array | None,
+    z: Array,
+    m: Array,
+    *,
+    mass: Array,
+    gap: Array,
+    slack: Array,
 ) -> SoftmaxStats:
     """The statistics of rows z of maximum m, with the sums over their labels given."""
     gaps, exps = _gaps_and_exps(z, m)
     at_max = gaps == 0
     ties = jnp.sum(at_max, axis=-1, dtype=jnp.int32) - 1
-    w = rows.weights.astype(z.dtype)
+    w = _weights(rows, class_weights, z)
     sums = SoftmaxSums(
         max=m,
         rest=jnp.sum(jnp.where(at_max, 0, exps), axis=-1) + ties.astype(z.dtype),
@@ -199,9 +184,19 @@ def _statistics(
     return finalize(sums)
 
 
+def _weights(rows: Rows, class_weights: Array | None, like: Array) -> Array:
+    """The weights of `sum_nll`, which broadcast against the logits: 0 for classes dropped."""
+    one_row = (1,) * (like.ndim - 1) + like.shape[-1:]
+    if class_weights is None:
+        weights = jnp.ones(one_row, like.dtype)
+    else:
+        weights = class_weights.astype(like.dtype).reshape(one_row)
+    return weights if rows.classes is None else jnp.where(rows.classes, weights, 0)
+
+
 def recompute(rows: Rows, stats: SoftmaxStats) -> tuple[Array, Array, Array]:
     """Gaps, exponentials and probabilities from the logits and their statistics."""
-    gaps, exps = _gaps_and_exps(rows.masked(rows.logits, stats.max.dtype), stats.max)
+    gaps, exps = _gaps_and_exps(rows.filled(stats.max.dtype, -jnp.inf), stats.max)
     return gaps, exps, exps / (1 + stats.rest)[..., None]
 
 
@@ -211,9 +206,22 @@ def _missed(exps: Array, stats: SoftmaxStats) -> Array:
     return ((1 - exps) + rest) / (1 + rest)
 
 
-def _along(logits_dot, rows, gaps, exps, p, stats: SoftmaxStats, *, nll, miss) -> SoftmaxStats:
-    """The derivatives of the statistics along logits_dot, given the slopes of `nll` and `miss`."""
-    z_dot, w = rows.masked(logits_dot, p.dtype), rows.weights.astype(p.dtype)
+# The derivatives of the statistics along one argument each; None where it does not move.
+
+
+def _by_logits(
+    logits_dot: Array | SymbolicZero,
+    rows: Rows,
+    class_weights: Array | None,
+    stats: SoftmaxStats,
+    label_slopes: Callable[[Array, Array], tuple[Array, Array]],
+) -> SoftmaxStats | None:
+    """`label_slopes` of (exponentials, probabilities) are those of `nll` and `miss`."""
+    if isinstance(logits_dot, SymbolicZero):
+        return None
+    gaps, exps, p = recompute(rows, stats)
+    z_dot, w = rows.zeroed(logits_dot.astype(p.dtype)), _weights(rows, class_weights, p)
+    nll, miss = label_slopes(exps, p)
     mean_gap = (stats.entropy - jnp.log1p(stats.rest))[..., None]
 
     def along(slopes):
@@ -229,21 +237,38 @@ def _along(logits_dot, rows, gaps, exps, p, stats: SoftmaxStats, *, nll, miss) -
     )
 
 
-@jax.checkpoint
-def _by_weights(weights_dot: Array, rows: Rows, stats: SoftmaxStats) -> SoftmaxStats:
-    gaps, _, _ = recompute(rows, stats)
+def _by_targets(
+    targets_dot: Array | SymbolicZero, rows: Rows, targets: Array, stats: SoftmaxStats
+) -> SoftmaxStats | None:
+    if isinstance(targets_dot, SymbolicZero):
+        return None
+    gaps, exps, p = recompute(rows, stats)
+    # A class of probability 0 without label mass is a term 0 · log 0.
+    absent = (targets == 0) & jnp.isinf(gaps)
+    nlp = jnp.where(absent, 0, gaps + jnp.log1p(stats.rest)[..., None])
+    t_dot = rows.zeroed(targets_dot.astype(p.dtype))
+    return _only(
+        stats,
+        nll=jnp.sum(nlp * t_dot, axis=-1),
+        miss=jnp.sum(_missed(exps, stats) * t_dot, axis=-1),
+    )
+
+
+def _by_class_weights(
+    weights_dot: Array | SymbolicZero | None, rows: Rows, stats: SoftmaxStats
+) -> SoftmaxStats | None:
+    if weights_dot is None or isinstance(weights_dot, SymbolicZero):
+        return None
+    gaps, _, p = recompute(rows, stats)
     # Where p_j is 0 the term is either absent or infinite, and moves with no weight.
     nlp = jnp.where(jnp.isinf(gaps), 0, gaps + jnp.log1p(stats.rest)[..., None])
-    return _only(stats, sum_nll=jnp.sum(nlp * weights_dot.astype(nlp.dtype), axis=-1))
+    w_dot = _weights(rows, weights_dot, p)
+    return _only(stats, sum_nll=jnp.sum(nlp * w_dot, axis=-1))
 
 
 def _only(stats: SoftmaxStats, **tangents: Array) -> SoftmaxStats:
     """Tangents of the named statistics, zero for the others."""
     return jax.tree.map(jnp.zeros_like, stats)._replace(**tangents)
-
-
-def _applied(linear, tangent, *args) -> SoftmaxStats | None:
-    return None if isinstance(tangent, SymbolicZero) else linear(tangent, *args)
 
 
 def _total(*terms: SoftmaxStats | None) -> SoftmaxStats:

@@ -14,9 +14,11 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.custom_derivatives import SymbolicZero
 
-from jaxent.core.dense import all_rows, recompute, unlabelled_stats
+from jaxent.core.dense import recompute, unlabelled_stats
+from jaxent.core.rows import Rows
+from jaxent.core.stats import SoftmaxStats, kept_for_backward
+from jaxent.core.tangents import along
 from jaxent.core.xlogy import weigh
 
 # x + expm1(−x) = x²/2! − x³/3! + …: to 1e-17 for |x| < 1/2.
@@ -47,14 +49,9 @@ def kl_terms(t: Array, log_s: Array) -> Array:
 
 def _kl_terms_jvp(primals, tangents):
     t, log_s = primals
-    t_dot, log_s_dot = tangents
     x = _log_ratio(t, log_s)
-    terms = []
-    if not isinstance(t_dot, SymbolicZero):
-        terms.append(jnp.where(t == 0, 0, x) * t_dot)
-    if not isinstance(log_s_dot, SymbolicZero):
-        terms.append(excess(t, jnp.exp(log_s), x) * log_s_dot)
-    return kl_terms(t, log_s), sum(terms[1:], start=terms[0])
+    by_t, by_log_s = jnp.where(t == 0, 0, x), excess(t, jnp.exp(log_s), x)
+    return kl_terms(t, log_s), along(tangents, by_t, by_log_s)
 
 
 kl_terms.defjvp(_kl_terms_jvp, symbolic_zeros=True)
@@ -89,49 +86,36 @@ def _log_share(t: Array, s: Array) -> Array:
 
 
 @jax.custom_jvp
-def softmax_kl(logits: Array, target_logits: Array) -> Array:
-    """KL(t ‖ p) of rows (..., V), for t = softmax(target_logits) and p = softmax(logits).
+def softmax_kl(rows: Rows, target_rows: Rows) -> Array:
+    """KL(t ‖ p) of rows (..., V) with the same dropped, for t and p the softmaxes of the two.
 
-    With x_j = log t_j − log p_j, the derivative by logits_j is p_j − t_j and the one by
-    target_logits_j is t_j (x_j − KL).
+    With x_j = log t_j − log p_j, the derivative by the logit z_j is p_j − t_j and the one by the
+    target's logit is t_j (x_j − KL).
     """
-    both = logits, target_logits
+    both = rows, target_rows
     p, t, x = _pair(*both, *map(unlabelled_stats, both))
     return jnp.sum(bregman(t, p, x), axis=-1)
 
 
 def _softmax_kl_jvp(primals, tangents):
-    logits_dot, target_logits_dot = tangents
-    kl = softmax_kl(*primals)
-    rows = (*primals, *map(unlabelled_stats, primals))
-
-    @jax.checkpoint
-    def by_logits(z_dot, rows):
-        p, t, x = _pair(*rows)
-        return jnp.sum(excess(t, p, x) * z_dot, axis=-1)
-
-    @jax.checkpoint
-    def by_target_logits(z_dot, rows, kl):
-        _, t, x = _pair(*rows)
-        # An infinite divergence stays what it is: nothing of it can be attributed to a logit.
-        slopes = jnp.where(jnp.isinf(kl)[..., None], 0, weigh(t, x - kl[..., None]))
-        return jnp.sum(slopes * z_dot, axis=-1)
-
-    terms = []
-    if not isinstance(logits_dot, SymbolicZero):
-        terms.append(by_logits(logits_dot, rows))
-    if not isinstance(target_logits_dot, SymbolicZero):
-        terms.append(by_target_logits(target_logits_dot, rows, kl))
-    return kl, sum(terms[1:], start=terms[0])
+    kl, *stats = kept_for_backward((softmax_kl(*primals), *map(unlabelled_stats, primals)))
+    p, t, x = _pair(*primals, *stats)
+    # An infinite divergence stays what it is: nothing of it can be attributed to a logit.
+    by_target = jnp.where(jnp.isinf(kl)[..., None], 0, weigh(t, x - kl[..., None]))
+    logits_dot, target_logits_dot = (rows.values for rows in tangents)
+    terms = along((logits_dot, target_logits_dot), excess(t, p, x), by_target)
+    return kl, jnp.sum(primals[0].zeroed(terms), axis=-1)
 
 
 softmax_kl.defjvp(_softmax_kl_jvp, symbolic_zeros=True)
 
 
-def _pair(logits, target_logits, stats, target_stats) -> tuple[Array, Array, Array]:
-    """p, t and x = log t − log p, which is −inf where t is 0."""
-    gaps, _, p = recompute(all_rows(logits), stats)
-    target_gaps, _, t = recompute(all_rows(target_logits), target_stats)
+def _pair(
+    rows: Rows, target_rows: Rows, stats: SoftmaxStats, target_stats: SoftmaxStats
+) -> tuple[Array, Array, Array]:
+    """p, t and x = log t_j − log p_j, which is −inf where t_j is 0."""
+    gaps, _, p = recompute(rows, stats)
+    target_gaps, _, t = recompute(target_rows, target_stats)
     # Gaps against gaps first: close distributions have close ones, whose difference is exact.
     between_normalisers = jnp.log1p(stats.rest) - jnp.log1p(target_stats.rest)
     x = (gaps - target_gaps) + between_normalisers[..., None]

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.custom_derivatives import SymbolicZero
 
+from jaxent.core.tangents import along
 from jaxent.core.xlogy import weigh
 
 
@@ -25,15 +25,11 @@ def _focal_jvp(primals, tangents):
     ce, miss, gamma = primals
     base = jnp.where(miss > 0, miss, 1)
     power = base**gamma
-    by_miss = jnp.where(miss > 0, gamma * (power / base) * ce, 0)
+    slope = gamma * (power / base)
+    moving = (miss > 0) & jnp.isfinite(slope * ce)
+    by_miss = jnp.where(moving, slope, 0) * jnp.where(moving, ce, 0)
     by_gamma = weigh(jnp.log(base), power * ce)
-    slopes = power, jnp.where(jnp.isfinite(by_miss), by_miss, 0), by_gamma
-    terms = [
-        slope * dot
-        for slope, dot in zip(slopes, tangents, strict=True)
-        if not isinstance(dot, SymbolicZero)
-    ]
-    return focal(ce, miss, gamma), sum(terms[1:], start=terms[0])
+    return focal(ce, miss, gamma), along(tangents, power, by_miss, by_gamma)
 
 
 focal.defjvp(_focal_jvp, symbolic_zeros=True)
@@ -41,5 +37,19 @@ focal.defjvp(_focal_jvp, symbolic_zeros=True)
 
 def balance(losses: Array, y: Array, alpha: Array | None) -> Array:
     """α y + (1 − α)(1 − y) times the losses: α for positive labels, 1 − α for negative ones."""
-    # Linear in α with one coefficient: two of them would meet an infinite loss as inf · 0.
-    return losses if alpha is None else weigh((1 - y) + alpha * (2 * y - 1), losses)
+    return losses if alpha is None else weigh(_share(y, alpha), losses)
+
+
+@jax.custom_jvp
+def _share(y: Array, alpha: Array) -> Array:
+    """α y + (1 − α)(1 − y)."""
+    return alpha * y + (1 - alpha) * (1 - y)
+
+
+def _share_jvp(primals, tangents):
+    y, alpha = primals
+    # One slope by each: two of them would meet an infinite loss as inf · 0.
+    return _share(y, alpha), along(tangents, 2 * alpha - 1, 2 * y - 1)
+
+
+_share.defjvp(_share_jvp, symbolic_zeros=True)

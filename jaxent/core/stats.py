@@ -18,12 +18,21 @@ All of them come from sums over classes and one maximum, which makes them a comm
 the one with the smaller maximum to the larger.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
 from jaxent.core.xlogy import weigh
+
+T = TypeVar("T")
+
+# What reverse mode keeps of a loss: its arguments, which need no mark, and the statistics of its
+# rows. Everything else is made again from them.
+_ROW_STATISTICS = "jaxent row statistics"
+KEPT_FOR_BACKWARD = jax.checkpoint_policies.save_only_these_names(_ROW_STATISTICS)
 
 
 class SoftmaxStats(NamedTuple):
@@ -53,6 +62,11 @@ class SoftmaxStats(NamedTuple):
     def lse(self) -> Array:
         """The log-normaliser log Σ exp(z_j)."""
         return self.max + jnp.log1p(self.rest)
+
+
+def kept_for_backward(stats: T) -> T:
+    """The same statistics, marked to be kept."""
+    return checkpoint_name(stats, _ROW_STATISTICS)
 
 
 class SoftmaxSums(NamedTuple):

@@ -9,10 +9,36 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxent.core.tangents import along
+
 
 def weigh(w: Array, x: Array) -> Array:
     """w · x, with 0 · ±inf = 0."""
     return w * jnp.where((w == 0) & jnp.isinf(x), 0, x)
+
+
+@jax.custom_jvp
+def mix(w: Array, a: Array, b: Array) -> Array:
+    """w · a + (1 − w) · b. The derivative by w is a − b."""
+    a, b = _present(w, a, b)
+    return w * a + (1 - w) * b
+
+
+def _mix_jvp(primals, tangents):
+    w, a, b = primals
+    # Once, not as a term a and a term −b of which each may be infinite and have a factor 0.
+    present_a, present_b = _present(w, a, b)
+    both_infinite = jnp.isinf(present_a) & jnp.isinf(present_b)
+    by_w = jnp.where(both_infinite, 0, present_a - present_b)
+    return mix(w, a, b), along(tangents, by_w, w, 1 - w)
+
+
+mix.defjvp(_mix_jvp, symbolic_zeros=True)
+
+
+def _present(w: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    a_absent, b_absent = (w == 0) & jnp.isinf(a), (w == 1) & jnp.isinf(b)
+    return jnp.where(a_absent, 0, a), jnp.where(b_absent, 0, b)
 
 
 def xlogy(x: Array, y: Array) -> Array:
