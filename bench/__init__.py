@@ -5,13 +5,13 @@ named, and not timed. In each round everyone is called once, in a random order, 
 
 The columns:
 
-jaxent, ms      the median time of a call
-quartiles       of the rounds: half of the calls lie between them
-a peer, ms      its median and, in brackets, that over jaxent's: above 1, jaxent is faster
+jaxent ms       the median time of a call
+spread          half the distance between the quartiles, of the median
+a peer ms       its median and, in brackets, that over jaxent's: above 1, jaxent is faster
 jaxent ÷ floor  the floor is one elementwise exp of the logits on a CPU, and on an accelerator a
                 copy of the bytes that must move
-GB/s            the bytes that must move over jaxent's time: logits and dense labels read once, and
+jaxent GB/s     the bytes that must move over jaxent's time: logits and dense labels read once, and
                 in mode grad the logits read again and the gradient written
-temporaries     what the compiled program allocates beside arguments and results
-compiled in     tracing, lowering and compiling, with nothing cached
+temp MB         what the compiled program allocates beside arguments and results
+compile s       tracing, lowering and compiling, with nothing cached
 """

@@ -19,7 +19,7 @@ from bench.contestants import PEERS, load
 from bench.measure import TOLERANCES, measure
 from bench.programs import MODES
 from bench.report import changed, report
-from bench.results import Measurement, append, by_cell, read, run_of
+from bench.results import Measurement, Results, append, by_cell, read, run_of
 from bench.runs import this_run
 from bench.shapes import DEFAULT, SHAPES, Shape, parse
 
@@ -85,7 +85,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     files.add_argument(
         "--from",
         dest="source",
-        type=Path,
+        type=_results,
         metavar="FILE",
         help="tabulate, and plot, what was measured into FILE, and measure nothing",
     )
@@ -95,13 +95,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     files.add_argument(
         "--compare",
         nargs=2,
-        type=Path,
+        type=_results,
         metavar=("OLD", "NEW"),
         help="say what got faster or slower, beyond the spread, and measure nothing",
     )
     files.add_argument(
         "--readme",
-        type=Path,
+        type=_results,
         metavar="FILE",
         help="write what was measured into FILE to the README, and measure nothing",
     )
@@ -144,6 +144,15 @@ def _positive(text: str) -> int:
     return number
 
 
+def _results(text: str) -> Results:
+    try:
+        results = by_cell(read(Path(text)))
+        run_of(results)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return results
+
+
 def measured(chosen: argparse.Namespace, console: Console) -> list[Measurement]:
     """Measures every cell that was chosen; writes each to the file as soon as it is there."""
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compiling
@@ -165,30 +174,37 @@ def measured(chosen: argparse.Namespace, console: Console) -> list[Measurement]:
     return found
 
 
+def compare_results(old: Results, new: Results, console: Console) -> None:
+    console.print(f"old: {run_of(old)}\nnew: {run_of(new)}", highlight=False)
+    console.print(changed(changes(old, new), old, new))
+
+
+def tabulate(chosen: argparse.Namespace, console: Console) -> int:
+    """Measures or reads, prints and plots; the exit status tells whether jaxent is wrong."""
+    results = chosen.source
+    if results is None:
+        results = by_cell(measured(chosen, console))
+    else:
+        console.print(str(run_of(results)), highlight=False)
+    console.print(report(results))
+    if chosen.plot:
+        plot.save(results, chosen.plot)
+    return int(any(contest["jaxent"].wrong for contest in results.values()))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
     console = Console()
     if not console.is_terminal:
         console.width = 200  # a pipe has no edge to wrap at
     if chosen.compare:
-        old, new = (by_cell(read(file)) for file in chosen.compare)
-        for name, side in (("old", old), ("new", new)):
-            console.print(f"{name}: {run_of(side)}", highlight=False)
-        console.print(changed(changes(old, new), old, new))
-        return 0
-    if chosen.readme:
-        readme.rewrite(readme.README, by_cell(read(chosen.readme)))
-        return 0
-    if chosen.source:
-        results = by_cell(read(chosen.source))
-        console.print(str(run_of(results)), highlight=False)
+        old, new = chosen.compare
+        compare_results(old, new, console)
+    elif chosen.readme:
+        readme.rewrite(readme.README, chosen.readme)
     else:
-        results = by_cell(measured(chosen, console))
-    console.print(report(results))
-    if chosen.plot:
-        plot.save(results, chosen.plot)
-    wrong = (contest["jaxent"].wrong for contest in results.values())
-    return int(any(wrong))
+        return tabulate(chosen, console)
+    return 0
 
 
 if __name__ == "__main__":

@@ -2,13 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from bench.compare import Change
 from bench.results import FLOOR, Cell, Contest, Measurement, Results, slowdown
+
+# Narrow, so that a table of several peers fits into a terminal.
+STYLE: dict[str, Any] = {"box": box.SIMPLE_HEAVY, "padding": (0, 1, 0, 0), "pad_edge": False}
 
 
 def report(results: Results) -> Group:
@@ -34,21 +39,21 @@ def _table(title: str, results: Results) -> Table:
         for name in libraries
         if any(name in c and c[name].compile_s is not None for c in results.values())
     ]
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", **STYLE)
     for column in ("shape", "dtype"):
         table.add_column(column, no_wrap=True)
     table.add_column("jaxent\nms", justify="right")
-    table.add_column("quartiles\nms", justify="right")
+    table.add_column("\nspread", justify="right")
     for peer in peers:
         table.add_column(f"{peer}\nms (÷ jaxent)", justify="right")
     table.add_column("jaxent\n÷ floor", justify="right")
     table.add_column("jaxent\nGB/s", justify="right")
     if compiled:
-        table.add_column("temporaries, MB\n" + " / ".join(compiled), justify="right")
-        table.add_column("compiled in, s\n" + " / ".join(compiled), justify="right")
+        table.add_column("temp MB\n" + " / ".join(compiled), justify="right")
+        table.add_column("compile s\n" + " / ".join(compiled), justify="right")
     for cell, contest in results.items():
         ours = contest["jaxent"]
-        row = [str(cell.shape), cell.dtype, _median(ours), _quartiles(ours)]
+        row = [str(cell.shape), cell.dtype, _median(ours), _spread(ours)]
         row += [_with_ratio(contest, peer) for peer in peers]
         row += [number(slowdown(contest, "jaxent", FLOOR)), number(ours.gb_per_s)]
         if compiled:
@@ -76,7 +81,7 @@ def changed(found: Sequence[Change], old: Results, new: Results) -> Group:
 
 
 def _changes(found: Sequence[Change]) -> Table:
-    table = Table()
+    table = Table(**STYLE)
     for column in ("loss", "mode", "shape", "dtype", "contestant"):
         table.add_column(column, overflow="fold")
     for column in ("old ms", "new ms", "at least"):
@@ -101,8 +106,11 @@ def _median(m: Measurement) -> str:
     return "wrong" if m.wrong else number(m.median_ms)
 
 
-def _quartiles(m: Measurement) -> str:
-    return "" if m.wrong else f"{number(m.low_ms)}–{number(m.high_ms)}"
+def _spread(m: Measurement) -> str:
+    """Half the distance between the quartiles."""
+    if m.low_ms is None or m.median_ms is None or m.high_ms is None:
+        return ""
+    return f"±{(m.high_ms - m.low_ms) / 2 / m.median_ms:.0%}"
 
 
 def _with_ratio(contest: Contest, peer: str) -> str:
@@ -116,7 +124,7 @@ def _temporaries(contest: Contest, name: str) -> str:
     temporaries = contest[name].temp_bytes if name in contest else None
     if temporaries is None:
         return "–"
-    return number(temporaries / 1e6)
+    return "<0.01" if 0 < temporaries < 1e4 else number(temporaries / 1e6)
 
 
 def _compile_time(contest: Contest, name: str) -> str:

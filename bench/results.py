@@ -72,12 +72,18 @@ def append(file: Path, measurements: Iterable[Measurement]) -> None:
 
 
 def read(file: Path) -> list[Measurement]:
-    return [_measurement(line) for line in file.read_text().splitlines()]
+    found = [_measurement(file, line) for line in file.read_text().splitlines()]
+    if not found:
+        raise ValueError(f"{file} holds no measurement")
+    return found
 
 
-def _measurement(line: str) -> Measurement:
-    fields = json.loads(line)
-    return Measurement(**fields | {"run": Run(**fields["run"])})
+def _measurement(file: Path, line: str) -> Measurement:
+    try:
+        fields = json.loads(line)
+        return Measurement(**fields | {"run": Run(**fields["run"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} holds a line that is no measurement: {line}") from error
 
 
 def by_cell(measurements: Iterable[Measurement]) -> Results:
