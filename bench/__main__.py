@@ -73,7 +73,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--rounds",
         type=_positive,
         metavar="N",
-        help="how often everyone is timed; default: what fits into 0.7 seconds, and at least 7",
+        help="how often everyone is timed; default: what fits into half a second, and at least 7",
     )
     files = parser.add_argument_group("files")
     files.add_argument(

@@ -57,9 +57,9 @@ def _draw(axes: Axes, panel: Results) -> None:
             _mark(axes, line, contest, name)
         wrong = [name for name, m in contest.items() if m.wrong]
         if wrong:
-            text = f"wrong: {', '.join(wrong)} "
-            side = {"ha": "right", "va": "center", "transform": axes.get_yaxis_transform()}
-            axes.text(1, line, text, color="tab:red", fontsize="small", **side)
+            text = f"wrong:\n{', '.join(wrong)}"
+            beside = {"va": "center", "transform": axes.get_yaxis_transform()}
+            axes.text(1.01, line, text, color="tab:red", fontsize="x-small", **beside)
     axes.set_yticks(range(len(panel)), [f"{cell.shape} {cell.dtype}" for cell in panel])
     axes.set_ylim(len(panel) - 0.5, -0.5)
     axes.tick_params(axis="x", labelbottom=True)

@@ -23,7 +23,7 @@ SHAPES = (
     Shape("COCO", 4096, 80),  # objects in a picture: one binary label each
     Shape("ImageNet", 4096, 1000),
     Shape("Llama-2", 1024, 32000),
-    Shape("GPT-2", 256, 50257),
+    Shape("GPT-2", 128, 50257),
     Shape("Llama-3", 256, 128256),
     Shape("Qwen", 256, 151936),
 )

@@ -178,7 +178,7 @@ def test_the_figure_has_a_marker_at_every_ratio(tmp_path):
     assert isinstance(figure, Figure)
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
-    assert [line.get_text() for line in axes.texts] == ["wrong: keras "]
+    assert [line.get_text() for line in axes.texts] == ["wrong:\nkeras"]
     points = {}
     for line in axes.lines:
         points.setdefault(line.get_label(), []).append(float(line.get_xdata()[0]))
