@@ -1,90 +1,210 @@
-"""Times jaxent's losses against optax's; exits 1 where anyone's numbers are wrong."""
+"""The command line."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jax import Array
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from bench.contestants import CASES, Case, Shape, exp
-from bench.measure import TOLERANCES, disagreement, timings, value_and_grad_of_mean
-from bench.report import Result, header, report
-
-SHAPES = ((4096, 1000), (512, 32000))
-INPUTS = 3  # in turn, so that no round finds the last one's arrays in a cache
-
-
-def run(case: Case, shape: Shape, dtype: str, rounds: int | None = None) -> Result:
-    """Judges everyone who has a loss, and times those who are right, beside the floor."""
-    drawn = case.arguments(jax.random.key(0), shape, dtype)
-    # One draw with its rows rotated: drawing every input would take longer than timing them.
-    inputs = [tuple(jnp.roll(x, turn, axis=0) for x in drawn) for turn in range(INPUTS)]
-    calls = {name: value_and_grad_of_mean(loss) for name, loss in case.losses.items()}
-    want = value_and_grad_of_mean(case.reference)(*map(_in_float32, drawn))
-    verdicts = {
-        name: disagreement(call(*drawn), want, TOLERANCES[dtype]) for name, call in calls.items()
-    }
-    wrong = {name: verdict for name, verdict in verdicts.items() if verdict}
-    right = {name: call for name, call in calls.items() if name not in wrong}
-    return Result(case.name, shape, dtype, timings(right | {"exp": exp}, inputs, rounds), wrong)
-
-
-def _in_float32(x: Array) -> Array:
-    return x.astype("float32") if jnp.issubdtype(x.dtype, jnp.floating) else x
+import bench
+from bench import plot, readme
+from bench.cases import CASES, Case
+from bench.compare import changes
+from bench.contestants import PEERS, load
+from bench.measure import TOLERANCES, measure
+from bench.programs import MODES
+from bench.report import changed, report
+from bench.results import Measurement, Results, append, by_cell, read, run_of
+from bench.runs import this_run
+from bench.shapes import DEFAULT, SHAPES, Shape, parse
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m bench", description=__doc__)
-    add = parser.add_argument
-    add("--loss", action="append", metavar="NAME", help="part of a loss's name; repeatable")
-    add("--shapes", action="append", type=shape, metavar="NxV", help="repeatable")
-    add("--dtype", action="append", choices=list(TOLERANCES), help="repeatable")
-    add("--rounds", type=positive, help="as many as a time budget allows, unless given")
-    chosen = parser.parse_args(argv)
-    chosen.cases = [c for c in CASES if any(part in c.name for part in chosen.loss or [""])]
-    if not chosen.cases:
-        parser.error(f"--loss must be part of one of {', '.join(case.name for case in CASES)}")
+    parser = argparse.ArgumentParser(
+        "python -m bench",
+        description=bench.__doc__,
+        epilog="Lists are separated by commas. The exit status is 1 where jaxent is wrong.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument_group("what to measure")
+    what.add_argument(
+        "--loss",
+        type=_cases,
+        default=CASES,
+        metavar="LIST",
+        help="losses whose names hold one of these; default: all",
+    )
+    what.add_argument(
+        "--shapes",
+        type=_shapes,
+        default=DEFAULT,
+        metavar="LIST",
+        help=f"of {', '.join(map(str, SHAPES))}; or sizes such as 64x1000; or all of those named;"
+        f" default: {', '.join(shape.name for shape in DEFAULT)}",
+    )
+    what.add_argument(
+        "--dtype",
+        type=_some_of(TOLERANCES),
+        default=list(TOLERANCES),
+        metavar="LIST",
+        help=f"of {', '.join(TOLERANCES)}; default: all",
+    )
+    what.add_argument(
+        "--mode",
+        type=_some_of(MODES),
+        default=["grad"],
+        metavar="LIST",
+        help="value: the compiled mean; grad: that and its gradient; eager: the losses, called as"
+        " a user types it; default: grad",
+    )
+    what.add_argument(
+        "--against",
+        type=_some_of(PEERS),
+        default=["optax"],
+        metavar="LIST",
+        help=f"of {', '.join(PEERS)}, which must be installed; default: optax",
+    )
+    what.add_argument(
+        "--rounds",
+        type=_positive,
+        metavar="N",
+        help="how often everyone is timed; default: what fits into half a second, and at least 7",
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="append every measurement as a line; bench/results.py describes its fields",
+    )
+    files.add_argument(
+        "--from",
+        dest="source",
+        type=_results,
+        metavar="FILE",
+        help="tabulate, and plot, what was measured into FILE, and measure nothing",
+    )
+    files.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw everyone's time relative to jaxent's"
+    )
+    files.add_argument(
+        "--compare",
+        nargs=2,
+        type=_results,
+        metavar=("OLD", "NEW"),
+        help="say what got faster or slower, beyond the spread, and measure nothing",
+    )
+    files.add_argument(
+        "--readme",
+        type=_results,
+        metavar="FILE",
+        help="write what was measured into FILE to the README, and measure nothing",
+    )
+    return parser.parse_args(argv)
+
+
+def _cases(text: str) -> list[Case]:
+    found = [case for case in CASES if any(part in case.name for part in text.split(","))]
+    if not found:
+        names = ", ".join(case.name for case in CASES)
+        raise argparse.ArgumentTypeError(f"must be parts of {names}, got {text}")
+    return found
+
+
+def _shapes(text: str) -> Sequence[Shape]:
+    if text == "all":
+        return SHAPES
+    try:
+        return [parse(part) for part in text.split(",")]
+    except ValueError:
+        names = ", ".join(shape.name for shape in SHAPES)
+        message = f"must be all, names out of {names}, or sizes such as 64x1000, got {text}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _some_of(choices: Sequence[str] | dict[str, Any]) -> Callable[[str], list[str]]:
+    def chosen(text: str) -> list[str]:
+        names = text.split(",")
+        if not set(names) <= set(choices):
+            raise argparse.ArgumentTypeError(f"must be out of {', '.join(choices)}, got {text}")
+        return names
+
     return chosen
 
 
-def shape(text: str) -> Shape:
-    rows, classes = map(positive, text.split("x"))
-    return rows, classes
-
-
-def positive(text: str) -> int:
+def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return number
+
+
+def _results(text: str) -> Results:
+    try:
+        results = by_cell(read(Path(text)))
+        run_of(results)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return results
+
+
+def measured(chosen: argparse.Namespace, console: Console) -> list[Measurement]:
+    """Measures every cell that was chosen; writes each to the file as soon as it is there."""
+    jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compiling
+    contestants = [load(name) for name in ("jaxent", *chosen.against)]
+    run = this_run(chosen.against)
+    console.print(str(run), highlight=False)
+    cells = list(product(chosen.loss, chosen.mode, chosen.shapes, chosen.dtype))
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
+    found = []
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(cells))
+        for case, mode, shape, dtype in cells:
+            progress.update(task, description=f"{case.name}, {mode}, {shape} {dtype}")
+            new = measure(case, shape, dtype, mode, contestants, run, chosen.rounds)
+            if chosen.json:
+                append(chosen.json, new)
+            found += new
+            progress.advance(task)
+    return found
+
+
+def compare_results(old: Results, new: Results, console: Console) -> None:
+    console.print(f"old: {run_of(old)}\nnew: {run_of(new)}", highlight=False)
+    console.print(changed(changes(old, new), old, new))
+
+
+def tabulate(chosen: argparse.Namespace, console: Console) -> int:
+    """Measures or reads, prints and plots; the exit status tells whether jaxent is wrong."""
+    results = chosen.source
+    if results is None:
+        results = by_cell(measured(chosen, console))
+    else:
+        console.print(str(run_of(results)), highlight=False)
+    console.print(report(results))
+    if chosen.plot:
+        plot.save(results, chosen.plot)
+    return int(any(contest["jaxent"].wrong for contest in results.values()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
     console = Console()
     if not console.is_terminal:
-        console.width = 160  # a pipe has no edge to wrap at
-    console.print(header(), highlight=False)
-    cells = [
-        (case, size, dtype)
-        for case in chosen.cases
-        for size in chosen.shapes or SHAPES
-        for dtype in chosen.dtype or TOLERANCES
-    ]
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
-    results = []
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(cells))
-        for case, size, dtype in cells:
-            progress.update(task, description=f"{case.name} {size[0]}×{size[1]} {dtype}")
-            results.append(run(case, size, dtype, chosen.rounds))
-            progress.advance(task)
-    console.print(report(results))
-    return int(any(result.wrong for result in results))
+        console.width = 200  # a pipe has no edge to wrap at
+    if chosen.compare:
+        old, new = chosen.compare
+        compare_results(old, new, console)
+    elif chosen.readme:
+        readme.rewrite(readme.README, chosen.readme)
+    else:
+        return tabulate(chosen, console)
+    return 0
 
 
 if __name__ == "__main__":

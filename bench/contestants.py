@@ -1,91 +1,111 @@
-"""The losses that are timed: who has them, what they are called with, and the floor."""
+"""Who is timed: jaxent, and the peers' functions that give the same numbers.
 
+A peer is imported when it is asked for. Some have no function for a loss, or none that takes the
+same arguments, and don't take part in it: Keras computes Kullback–Leibler divergences from
+probabilities only, and optax and PyTorch have no softmax focal loss.
+"""
+
+import importlib
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import optax.losses
-from jax import Array, random
 
 import jaxent
+from bench.cases import CASES, GAMMA
+from bench.programs import Program, through_jax, through_torch
 
-Shape = tuple[int, int]
-Arguments = tuple[Array, ...]
-Loss = Callable[..., Array]
-MakeArguments = Callable[[Array, Shape, str], Arguments]
+Losses = Mapping[str, Callable[..., Any]]
 
 
-@dataclass(frozen=True)
-class Case:
-    """One loss: its arguments, the differentiated one first, and everyone who has it.
-
-    The reference judges them all; it is called in float32 whatever the dtype they are timed in.
-    """
+class Contestant(NamedTuple):
+    """A library: its losses by jaxent's names of them, and what makes one of them run."""
 
     name: str
-    arguments: MakeArguments
-    losses: Mapping[str, Loss]
-    reference: Loss
+    losses: Losses
+    program: Callable[..., Program] = through_jax
 
 
-def _integer_labels(key: Array, shape: Shape, dtype: str) -> Arguments:
-    z, y = random.split(key)
-    return _normal(z, shape, dtype), random.randint(y, shape[:1], 0, shape[1])
+def load(name: str) -> Contestant:
+    """Imports a library by its name and finds its losses."""
+    return LOADERS[name]()
 
 
-def _binary_labels(key: Array, shape: Shape, dtype: str) -> Arguments:
-    z, y = random.split(key)
-    return _normal(z, shape, dtype), random.bernoulli(y, 0.5, shape).astype(dtype)
+def _jaxent() -> Contestant:
+    return Contestant("jaxent", _same_names(jaxent))
 
 
-def _distribution(key: Array, shape: Shape, dtype: str) -> Arguments:
-    z, t = random.split(key)
-    return _normal(z, shape, dtype), jnp.exp(_log_probs(t, shape, "float32")).astype(dtype)
+def _optax() -> Contestant:
+    return Contestant("optax", _same_names(importlib.import_module("optax.losses")))
 
 
-def _log_prediction(key: Array, shape: Shape, dtype: str) -> Arguments:
-    log_p, t = random.split(key)
-    return _log_probs(log_p, shape, dtype), jnp.exp(_log_probs(t, shape, "float32")).astype(dtype)
+def _same_names(module: Any) -> Losses:
+    return {case.name: getattr(module, case.name) for case in CASES if hasattr(module, case.name)}
 
 
-def _log_both(key: Array, shape: Shape, dtype: str) -> Arguments:
-    log_p, log_t = random.split(key)
-    return _log_probs(log_p, shape, dtype), _log_probs(log_t, shape, dtype)
+def _keras() -> Contestant:
+    os.environ["KERAS_BACKEND"] = "jax"
+    keras = importlib.import_module("keras")
+    ops, losses = keras.ops, keras.losses
+
+    def softmax_focal(z, y):  # takes one-hot labels alone; its alpha is a factor
+        one_hot = jax.nn.one_hot(y, z.shape[-1], dtype=z.dtype)
+        return losses.categorical_focal_crossentropy(
+            one_hot, z, alpha=1.0, gamma=GAMMA, from_logits=True
+        )
+
+    def sigmoid_focal(z, y):
+        return losses.binary_focal_crossentropy(y, z, gamma=GAMMA, from_logits=True)
+
+    return Contestant(
+        "keras",
+        {
+            "softmax_cross_entropy_with_integer_labels": (
+                lambda z, y: ops.sparse_categorical_crossentropy(y, z, from_logits=True)
+            ),
+            "softmax_cross_entropy": (
+                lambda z, t: ops.categorical_crossentropy(t, z, from_logits=True)
+            ),
+            "softmax_focal_loss": softmax_focal,
+            "sigmoid_binary_cross_entropy": (
+                lambda z, y: ops.binary_crossentropy(y, z, from_logits=True)
+            ),
+            "sigmoid_focal_loss": sigmoid_focal,
+            "squared_error": lambda x, t: losses.mean_squared_error(t, x),
+        },
+    )
 
 
-def _targets(key: Array, shape: Shape, dtype: str) -> Arguments:
-    x, t = random.split(key)
-    return _normal(x, shape, dtype), _normal(t, shape, dtype)
+def _torch() -> Contestant:
+    torch = importlib.import_module("torch")
+    functional = importlib.import_module("torch.nn.functional")
+
+    def kl_divergence(log_p, t, reduction, log_target=False):
+        # Its own "mean" is over the elements; the divergence is a number per row.
+        own = "batchmean" if reduction == "mean" else reduction
+        losses = functional.kl_div(log_p, t, reduction=own, log_target=log_target)
+        return losses.sum(-1) if reduction == "none" else losses
+
+    return Contestant(
+        "torch",
+        {
+            "softmax_cross_entropy_with_integer_labels": functional.cross_entropy,
+            "softmax_cross_entropy": functional.cross_entropy,
+            "sigmoid_binary_cross_entropy": functional.binary_cross_entropy_with_logits,
+            "kl_divergence": kl_divergence,
+            "kl_divergence_with_log_targets": partial(kl_divergence, log_target=True),
+            "squared_error": functional.mse_loss,
+        },
+        partial(through_torch, torch),
+    )
 
 
-def _normal(key: Array, shape: Shape, dtype: str) -> Array:
-    return (3 * random.normal(key, shape)).astype(dtype)
-
-
-def _log_probs(key: Array, shape: Shape, dtype: str) -> Array:
-    return jax.nn.log_softmax(_normal(key, shape, "float32")).astype(dtype)
-
-
-def _shared_with_optax(name: str, arguments: MakeArguments) -> Case:
-    theirs = getattr(optax.losses, name)
-    return Case(name, arguments, {"jaxent": getattr(jaxent, name), "optax": theirs}, theirs)
-
-
-CASES = (
-    _shared_with_optax("softmax_cross_entropy_with_integer_labels", _integer_labels),
-    _shared_with_optax("softmax_cross_entropy", _distribution),
-    _shared_with_optax("poly_loss_cross_entropy", _distribution),
-    _shared_with_optax("sigmoid_binary_cross_entropy", _binary_labels),
-    _shared_with_optax("sigmoid_focal_loss", _binary_labels),
-    _shared_with_optax("kl_divergence", _log_prediction),
-    _shared_with_optax("kl_divergence_with_log_targets", _log_both),
-    _shared_with_optax("generalized_kl_divergence", _log_prediction),
-    _shared_with_optax("squared_error", _targets),
-)
-
-
-@jax.jit
-def exp(x: Array, *_: Array) -> Array:
-    """The floor: one read, one write and one transcendental for each element."""
-    return jnp.exp(x)
+LOADERS: Mapping[str, Callable[[], Contestant]] = {
+    "jaxent": _jaxent,
+    "optax": _optax,
+    "keras": _keras,
+    "torch": _torch,
+}
+PEERS = tuple(name for name in LOADERS if name != "jaxent")

@@ -1,92 +1,138 @@
-"""Agreement first, then interleaved timing."""
+"""One cell measured: everyone judged, then those who are right timed, interleaved."""
 
-import random
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from itertools import cycle, islice
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-Call = Callable[..., Any]
-ValueAndGrad = tuple[Array, Array]
+from bench.cases import Arguments, Case
+from bench.contestants import Contestant
+from bench.programs import Mode, Program, compiled, of_mean
+from bench.results import FLOOR, Measurement
+from bench.runs import Run
+from bench.shapes import Shape
+from bench.timing import rotations, timings
 
-# How far a value and a gradient may be from the reference, relative to its norm. A peer that
-# computes in bfloat16 throughout is off by a few of its roundings, 4e-3 each.
-TOLERANCES = {"float32": 1e-5, "bfloat16": 2e-2}
-
-# Without a fixed number of rounds: as many as fit into this time, within these bounds.
-SECONDS = 1.0
-FEWEST, MOST = 5, 50
-
-
-class Timing(NamedTuple):
-    """Seconds: the median over rounds, and the distance between its quartiles."""
-
-    median: float
-    spread: float
+# How far a value and a gradient may be from the formula's, relative to their norm. A peer that
+# keeps log-probabilities in bfloat16 rounds those of 1e5 classes, near -12, by up to 3e-2.
+TOLERANCES = {"float32": 1e-5, "bfloat16": 4e-2}
+OUTCOMES = {"value": ("value",), "grad": ("value", "gradient"), "eager": ("losses",)}
 
 
-@cache  # the reference is a contestant, too: it compiles once
-def value_and_grad_of_mean(loss: Callable[..., Array]) -> Callable[..., ValueAndGrad]:
-    def mean(*arguments: Array) -> Array:
-        return jnp.mean(loss(*arguments))
+def measure(
+    case: Case,
+    shape: Shape,
+    dtype: str,
+    mode: Mode,
+    contestants: Sequence[Contestant],
+    run: Run,
+    rounds: int | None = None,
+) -> list[Measurement]:
+    """Judges everyone who has the loss, and times those who are right, beside the floor."""
+    arguments = case.arguments(shape, dtype)
+    moved = moved_bytes(case, arguments, mode)
+    programs = {
+        contestant.name: contestant.program(contestant.losses[case.name], mode, arguments)
+        for contestant in contestants
+        if case.name in contestant.losses
+    }
+    wrong = _complaints(case, dtype, mode, arguments, programs)
+    programs[FLOOR] = floor(moved, arguments)
+    right = {name: program for name, program in programs.items() if name not in wrong}
+    seconds = timings(right, rotations(arguments), rounds)
 
-    return jax.jit(jax.value_and_grad(mean))
+    def measurement(name: str, program: Program) -> Measurement:
+        taken = seconds.get(name, ())
+        low, median, high = np.quantile(taken, (0.25, 0.5, 0.75)) * 1e3 if taken else [None] * 3
+        return Measurement(
+            loss=case.name,
+            shape=shape.name,
+            rows=shape.rows,
+            classes=shape.classes,
+            dtype=dtype,
+            mode=mode,
+            contestant=name,
+            wrong=wrong.get(name),
+            rounds=len(taken),
+            low_ms=low,
+            median_ms=median,
+            high_ms=high,
+            moved_bytes=moved,
+            temp_bytes=program.temp_bytes,
+            compile_s=program.compile_s,
+            run=run,
+        )
+
+    return [measurement(name, program) for name, program in programs.items()]
 
 
-def disagreement(got: ValueAndGrad, want: ValueAndGrad, tolerance: float) -> str | None:
-    """What is wrong with a contestant's value and gradient, or None."""
-    for name, g, w in zip(("value", "gradient"), got, want, strict=True):
-        error = float(_relative_error(g, w))
+def moved_bytes(case: Case, arguments: Arguments, mode: Mode) -> int:
+    """What must move at the least.
+
+    Every array with a class axis is read once. For a gradient the logits are read again and the
+    gradient is written; an eager call writes the losses, in the logits' dtype.
+    """
+    logits, read = arguments[0], sum(x.nbytes for x in arguments if x.ndim == 2)
+    if mode == "value":
+        return read
+    if mode == "grad":
+        return read + 2 * logits.nbytes
+    losses = jax.eval_shape(case.formula, *arguments)
+    return read + losses.size * logits.itemsize
+
+
+def floor(moved: int, arguments: Arguments) -> Program:
+    """What nobody can be much faster than.
+
+    On a CPU one elementwise exponential of the logits: a read, a write and what a loss computes.
+    On an accelerator, which computes while it waits for memory, a copy that moves the same bytes.
+    """
+    if jax.default_backend() == "cpu":
+        return compiled(lambda logits, *_: jnp.exp(logits), arguments)
+    half = np.zeros(moved // 2, np.uint8)  # a copy reads and writes
+    program = compiled(jnp.copy, (half,))
+    return program._replace(place=lambda _: (jax.device_put(half),))
+
+
+def _complaints(
+    case: Case,
+    dtype: str,
+    mode: Mode,
+    arguments: Arguments,
+    programs: Mapping[str, Program],
+) -> dict[str, str]:
+    """What is wrong with whose numbers."""
+    exact = tuple(x if x.dtype == np.int32 else x.astype(np.float32) for x in arguments)
+    like = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in exact)
+    want = _outcome(_formula(case, mode, like), exact)
+    verdicts = {
+        name: disagreement(_outcome(program, arguments), want, OUTCOMES[mode], TOLERANCES[dtype])
+        for name, program in programs.items()
+    }
+    return {name: verdict for name, verdict in verdicts.items() if verdict}
+
+
+@lru_cache(maxsize=1)  # the dtypes of a cell are judged by the same
+def _formula(case: Case, mode: Mode, like: tuple[jax.ShapeDtypeStruct, ...]) -> Program:
+    return compiled(case.formula if mode == "eager" else of_mean(case.formula, mode), like)
+
+
+def _outcome(program: Program, arguments: Arguments) -> tuple[np.ndarray, ...]:
+    outcome = program.call(*program.place(arguments))
+    parts = outcome if isinstance(outcome, tuple) else (outcome,)
+    return tuple(program.fetch(part) for part in parts)
+
+
+def disagreement(
+    got: Sequence[np.ndarray], want: Sequence[np.ndarray], names: Sequence[str], tolerance: float
+) -> str | None:
+    """What is wrong with a contestant's outcome, or None."""
+    for name, g, w in zip(names, got, want, strict=True):
+        # Keras has some elementwise losses as means over the last axis only.
+        w = w.mean(axis=tuple(range(g.ndim, w.ndim)))
+        error = np.linalg.norm(g - w) / np.linalg.norm(w) if g.shape == w.shape else np.inf
         if not error <= tolerance:  # NaN is a disagreement
             return f"{name} off by {error:.1e} of its norm, {tolerance:.0e} allowed"
     return None
-
-
-@jax.jit
-def _relative_error(got: Array, want: Array) -> Array:
-    error = jnp.linalg.norm(got.astype(want.dtype) - want)
-    return jnp.where(error == 0, 0, error / jnp.linalg.norm(want))
-
-
-def timings(
-    calls: Mapping[str, Call], inputs: Sequence[tuple[Array, ...]], rounds: int | None = None
-) -> dict[str, Timing]:
-    """Times every call on the same inputs, after a round to warm up."""
-    measured = interleaved(calls, inputs)
-    warm_up = sum(next(measured).values())
-    if rounds is None:
-        rounds = int(np.clip(SECONDS / warm_up, FEWEST, MOST))
-    table = list(islice(measured, rounds))
-    return {name: _summary([row[name] for row in table]) for name in calls}
-
-
-def interleaved(
-    calls: Mapping[str, Call], inputs: Sequence[tuple[Array, ...]]
-) -> Iterator[dict[str, float]]:
-    """Yields the seconds of each call, round after round, on one input a round.
-
-    The order is shuffled: nobody always runs in the caches that the same other one left.
-    """
-    shuffled = random.Random(0)
-    for arguments in cycle(inputs):
-        order = shuffled.sample(list(calls), len(calls))
-        yield {name: _seconds(calls[name], arguments) for name in order}
-
-
-def _seconds(call: Call, arguments: tuple[Array, ...]) -> float:
-    start = time.perf_counter()
-    result = jax.block_until_ready(call(*arguments))
-    stop = time.perf_counter()
-    del result  # not before the clock has stopped: to free a large array takes time
-    return stop - start
-
-
-def _summary(seconds: Sequence[float]) -> Timing:
-    low, median, high = np.quantile(seconds, (0.25, 0.5, 0.75))
-    return Timing(float(median), float(high - low))

@@ -1,30 +1,38 @@
 """The bench finds a slow contestant slow, refuses a wrong one, and runs from the command line."""
 
+import itertools
+import subprocess
+import sys
+from importlib.util import find_spec
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax.losses
 import pytest
 from rich.console import Console
 
 import jaxent
-from bench import measure
-from bench.__main__ import main, run
-from bench.contestants import CASES, Case
+from bench import __main__, measure, programs, timing
+from bench.__main__ import main
+from bench.cases import CASES, Case
+from bench.contestants import Contestant, load
 from bench.measure import TOLERANCES
+from bench.programs import MODES
 from bench.report import report
+from bench.results import by_cell, slowdown
+from bench.runs import Run
+from bench.shapes import SHAPES, Shape, parse
 
-SHAPE = (64, 100)
+SHAPE = Shape("", 64, 100)
+RUN = Run("2026-01-02T03:04:05+00:00", 0.1, "cpu", "", "A CPU", 2, {"jax": "1", "optax": "2"})
 
 
 @pytest.fixture(autouse=True)
 def peers_promote():
-    """Optax mixes dtypes and ranks, which the suite forbids."""
+    """Peers mix dtypes and ranks, which the suite forbids."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
-
-
-def arguments(key, shape, dtype):
-    return (jax.random.normal(key, shape).astype(dtype),)
 
 
 def square(x):
@@ -32,89 +40,228 @@ def square(x):
 
 
 def slow(x):
-    """The square again, after 300 matrix products that leave x as it is."""
+    """The square again, after 100 matrix products that leave x as it is."""
     unit = jnp.eye(x.shape[1], dtype=x.dtype)
-    return square(jax.lax.fori_loop(0, 300, lambda _, y: y @ unit, x))
+    return square(jax.lax.fori_loop(0, 100, lambda _, y: y @ unit, x))
 
 
-def planted(**losses):
-    return Case("planted", arguments, losses, reference=square)
+def draw(rng, shape):
+    return (rng.standard_normal(shape[1:], dtype=np.float32),)
 
 
-def printed(result):
+def contest(dtype="float32", mode="grad", rounds=5, **losses):
+    """The measurements of planted contestants, by name."""
+    case = Case("planted", draw, square)
+    who = [Contestant(name, {"planted": loss}) for name, loss in losses.items()]
+    found = measure.measure(case, SHAPE, dtype, mode, who, RUN, rounds)
+    return {m.contestant: m for m in found}
+
+
+def printed(*renderables):
     console = Console(width=160)
     with console.capture() as capture:
-        console.print(report([result]))
+        console.print(*renderables)
     return capture.get()
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", TOLERANCES)
-def test_a_slow_contestant_is_found_slow(dtype):
-    result = run(planted(jaxent=square, optax=slow), SHAPE, dtype, rounds=5)
-    assert not result.wrong
-    assert result.timings["optax"].median > 2 * result.timings["jaxent"].median
+def test_a_slow_contestant_is_found_slow(mode, dtype):
+    found = contest(dtype, mode, jaxent=square, optax=slow)
+    assert [m.wrong for m in found.values()] == [None] * 3
+    assert slowdown(found, "optax", "jaxent") > 2
+    for m in found.values():
+        assert m.rounds == 5
+        assert 0 < m.low_ms <= m.median_ms <= m.high_ms
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize(
-    ("wrong", "what"),
+    ("wrong", "what", "mode"),
     [
-        (lambda x: square(x) * 1.1, "value"),
-        (lambda x: jax.lax.stop_gradient(square(x)), "gradient"),
-        (lambda x: square(x) + jnp.nan, "value"),
+        (lambda x: square(x) * 1.1, "value", "value"),
+        (lambda x: square(x) * 1.1, "losses", "eager"),
+        (lambda x: jax.lax.stop_gradient(square(x)), "gradient", "grad"),
+        (lambda x: square(x) + jnp.nan, "value", "grad"),
         # One row in 64, in the gradient alone.
-        (lambda x: square(x.at[3].set(jax.lax.stop_gradient(x[3]))), "gradient"),
+        (lambda x: square(x.at[3].set(jax.lax.stop_gradient(x[3]))), "gradient", "grad"),
+        (lambda x: square(x)[:, :50], "losses", "eager"),
     ],
-    ids=["value", "gradient", "nan", "row"],
+    ids=["value", "losses", "gradient", "nan", "row", "shape"],
 )
-def test_a_wrong_contestant_is_refused(wrong, what, dtype):
-    result = run(planted(jaxent=square, optax=wrong), SHAPE, dtype, rounds=1)
-    assert result.timings.keys() == {"jaxent", "exp"}
-    assert result.wrong.keys() == {"optax"}
-    assert result.wrong["optax"].startswith(what)
-    assert f"optax is wrong in planted 64×100 {dtype}: {what}" in printed(result)
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_a_wrong_contestant_is_refused(wrong, what, mode, dtype):
+    found = contest(dtype, mode, jaxent=square, optax=wrong)
+    assert found["optax"].wrong.startswith(what)
+    assert found["optax"].median_ms is None
+    assert found["optax"].rounds == 0
+    assert found["jaxent"].wrong is None
+    lines = printed(report(by_cell(found.values())))
+    assert f"optax is wrong in planted, {mode}, 64×100 {dtype}: {what}" in lines
 
 
-def test_everyone_runs_on_the_same_input_once_a_round():
-    inputs = [(jnp.array(i),) for i in range(3)]
-    seen = {"a": [], "b": []}
-    calls = {name: lambda x, name=name: seen[name].append(int(x)) for name in seen}
-    assert measure.timings(calls, inputs, rounds=6).keys() == seen.keys()
-    assert seen["a"] == seen["b"] == [0, 1, 2, 0, 1, 2, 0]
+def test_means_over_the_last_axis_agree_with_elementwise_losses():
+    found = contest(mode="eager", jaxent=square, keras=lambda x: square(x).mean(axis=-1))
+    assert found["keras"].wrong is None
+
+
+def test_everyone_runs_once_a_round_and_never_on_the_input_just_used():
+    seen = []
+    calls = {name: lambda x, name=name: seen.append((name, x)) for name in "abc"}
+    inputs = {name: [(i,) for i in range(4)] for name in calls}
+    table = [row for row, _ in zip(timing.interleaved(calls, inputs), range(40), strict=False)]
+    assert all(row.keys() == calls.keys() for row in table)
+    names, used = zip(*seen, strict=True)
+    rounds = [names[i : i + 3] for i in range(0, len(names), 3)]
+    assert all(sorted(order) == ["a", "b", "c"] for order in rounds)
+    assert len(set(rounds)) == 6  # every order
+    assert all(x != y for x, y in itertools.pairwise(used))
+
+
+def test_inputs_are_different_and_larger_than_a_cache():
+    x, y = np.arange(40.0).reshape(20, 2), np.arange(20)
+    inputs = timing.rotations((x, y))
+    assert len(inputs) == timing.MOST_INPUTS
+    for a, b in inputs:
+        np.testing.assert_array_equal(a[:, 0], 2 * b)  # labels stay with their rows
+    large = np.zeros((2**10, 2**12), np.float32)
+    inputs = timing.rotations((large,))
+    assert sum(x.nbytes for (x,) in inputs) >= timing.INPUT_BYTES
 
 
 @pytest.mark.parametrize("seconds", [0, 1e9])
 def test_the_rounds_are_bounded(monkeypatch, seconds):
-    monkeypatch.setattr(measure, "SECONDS", seconds)
-    count = []
-    measure.timings({"a": count.append}, [(jnp.array(0),)])
-    assert len(count) == 1 + (measure.FEWEST if seconds == 0 else measure.MOST)
+    monkeypatch.setattr(timing, "SECONDS", seconds)
+    program = programs.Program(lambda x: x, lambda arguments: arguments, np.asarray)
+    found = timing.timings({"a": program}, [(np.zeros(2),)])
+    assert len(found["a"]) == (timing.FEWEST_ROUNDS if seconds == 0 else timing.MOST_ROUNDS)
 
 
-def test_the_smoke_run(capsys):
-    argv = "--loss squared_error --shapes 8x8 --shapes 4x3 --dtype float32 --rounds 2"
-    assert main(argv.split()) == 0
-    out = capsys.readouterr().out
-    assert f"jax {jax.__version__}" in out
-    assert "8×8" in out
-    assert "4×3" in out
+def test_compile_times_are_of_compiling_from_nothing():
+    traced = []
+
+    @jax.jit
+    def inner(x):
+        traced.append(x)
+        return x * 2
+
+    for _ in range(2):
+        program = programs.compiled(lambda x: inner(x) + 1, (np.zeros(3, np.float32),))
+        assert program.compile_s > 0
+    assert len(traced) == 2
 
 
-def test_every_case_agrees(capsys):
-    assert main(["--shapes", "8x8", "--dtype", "float32", "--rounds", "1"]) == 0
-    out = capsys.readouterr().out
-    assert all(case.name in out for case in CASES)
+def test_temporaries_are_the_compiled_programs():
+    x = np.zeros((300, 300), np.float32)
+    kept = programs.compiled(lambda x: jnp.sort(x @ x, axis=0) @ x, (x,))
+    assert kept.temp_bytes >= x.nbytes
+    assert programs.compiled(lambda x: x + 1, (x,)).temp_bytes == 0
+
+
+@pytest.mark.parametrize(("mode", "arrays"), [("value", 1), ("grad", 3), ("eager", 1)])
+def test_the_bytes_that_must_move(mode, arrays):
+    rows, one_array = 64, 64 * 100 * 2
+    by_name = {case.name: case for case in CASES}
+
+    def moved(name):
+        case = by_name[name]
+        return measure.moved_bytes(case, case.arguments(SHAPE, "bfloat16"), mode)
+
+    losses = mode == "eager"
+    integer = moved("softmax_cross_entropy_with_integer_labels")
+    assert integer == arrays * one_array + losses * rows * 2
+    assert moved("softmax_cross_entropy") == (arrays + 1) * one_array + losses * rows * 2
+    assert moved("squared_error") == (arrays + 1 + losses) * one_array
+
+
+def test_the_floor_is_an_exponential_on_a_cpu_and_a_copy_elsewhere(monkeypatch):
+    x = np.ones((3, 4), np.float32)
+    exp = measure.floor(1000, (x,))
+    np.testing.assert_allclose(exp.call(*exp.place((x,))), np.exp(x), rtol=1e-6)
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    copy = measure.floor(1000, (x,))
+    (source,) = copy.place((x,))
+    target = copy.call(source)
+    assert source.nbytes + target.nbytes == 1000
+    assert source.unsafe_buffer_pointer() != target.unsafe_buffer_pointer()
 
 
 def test_every_loss_that_optax_has_is_timed():
     shared = {name for name in vars(jaxent) if callable(getattr(optax.losses, name, None))}
-    assert {case.name for case in CASES} == shared
+    assert load("optax").losses.keys() == shared
+    assert load("jaxent").losses.keys() == {case.name for case in CASES}
+
+
+def test_peers_are_imported_when_asked_for():
+    code = (
+        "import sys, bench.__main__; sys.exit(bool({'optax', 'keras', 'torch'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("peer", ["keras", "torch"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.filterwarnings("default")
+def test_a_peer_that_is_installed_agrees(peer, mode):
+    if find_spec(peer) is None:
+        pytest.skip(f"{peer} is not installed")
+    who = load(peer)
+    assert len(who.losses) == 6
+    cells = [(case, "float32") for case in CASES if case.name in who.losses]
+    for case, dtype in (*cells, (CASES[-1], "bfloat16")):
+        ours, *_ = measure.measure(case, SHAPE, dtype, mode, [who], RUN, rounds=1)
+        assert ours.wrong is None, case.name
+
+
+def test_shapes_have_names():
+    assert {(shape.rows, shape.classes) for shape in SHAPES} >= {(8192, 10), (4096, 1000)}
+    assert parse("imagenet") == Shape("ImageNet", 4096, 1000)
+    assert str(parse("8x3")) == "8×3"
+
+
+def test_every_case_agrees_and_is_written_plotted_and_read(tmp_path, capsys):
+    file, figure = tmp_path / "results.jsonl", tmp_path / "figure.svg"
+    argv = ["--shapes", "8x3", "--dtype", "float32", "--rounds", "1"]
+    assert main([*argv, "--json", str(file), "--plot", str(figure)]) == 0
+    out = capsys.readouterr().out
+    assert f"jax {jax.__version__}" in out
+    assert all(f"{case.name}, grad" in out for case in CASES)
+    assert "8×3" in out
+    assert figure.exists()
+    assert main(["--from", str(file)]) == 0
+    assert capsys.readouterr().out == out
+    assert main(["--compare", str(file), str(file)]) == 0
+    assert "0 changes beyond the spread, in 10 cells" in capsys.readouterr().out
+
+
+def test_the_exit_status_tells_that_jaxent_is_wrong(monkeypatch, capsys):
+    monkeypatch.setattr(jaxent, "squared_error", lambda x, t: x * t)
+    argv = ["--loss", "squared", "--shapes", "8x8", "--dtype", "float32", "--rounds", "1"]
+    assert main(argv) == 1
+    assert "jaxent is wrong in squared_error" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "argv", ["--loss nothing", "--shapes 8", "--shapes 8x0", "--rounds 0", "--dtype int8"]
+    "argv",
+    [
+        "--loss nothing",
+        "--shapes 8",
+        "--shapes 8x0",
+        "--shapes nobody",
+        "--rounds 0",
+        "--dtype int8",
+        "--mode slow",
+        "--against jaxent",
+    ],
 )
 def test_an_argument_that_makes_no_sense_is_refused(argv, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(argv.split())
     assert argv.split()[0] in capsys.readouterr().err
+
+
+def test_help_explains_every_option(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert "jaxent ÷ floor" in text
+    assert all(f"--{name}" in text for name in vars(__main__.arguments([])) if name != "source")
