@@ -54,7 +54,7 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
         def keeping_arguments(**arguments):
             fixed = {name: arguments.pop(name) for name in static if name in arguments}
             loss = functools.partial(function, **fixed)
-            return jax.checkpoint(loss, policy=KEPT_FOR_BACKWARD)(**arguments)
+            return jax.checkpoint(loss, policy=KEPT_FOR_BACKWARD, prevent_cse=False)(**arguments)
 
         compiled = jax.jit(keeping_arguments, static_argnames=static)
 

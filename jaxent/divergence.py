@@ -236,7 +236,7 @@ def _two(
 
 def _divided(rows: Rows, temperature: Array, dtype: DTypeLike) -> Rows:
     """The rows over the temperature, shifted so that a low temperature takes them nowhere."""
-    z = rows.filled(dtype, -jnp.inf)
+    z = rows.logits(dtype)
     z = z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
     # An infinite logit stays, and has no derivative by the temperature.
     infinite = jnp.isinf(z)
