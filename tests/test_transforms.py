@@ -1,17 +1,23 @@
-"""Every transform of JAX, on every loss of the table."""
+"""Every transform of JAX, on every loss of the table.
+
+Compiling is what these tests spend their time on. So the derivatives of a loss that a test compares
+are the results of one program, and what several tests compare with is compiled once for all.
+"""
 
 import functools
 
 import chex
 import jax
 import jax.numpy as jnp
-import jax.test_util
 import numpy as np
 import pytest
+from jax.sharding import AxisType, PartitionSpec
 
 from tests.cases import CASES, Case
 
 every_loss = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+BATCH = (4,)
 
 
 @pytest.fixture(autouse=True)
@@ -23,114 +29,148 @@ def float64():
     jax.config.update("jax_disable_most_optimizations", False)
 
 
-def by_floats(case: Case, arrays: tuple):
+def by_floats(case: Case, arrays: tuple, function=None):
     """The summed loss as a function of its differentiable arrays, and those arrays."""
 
-    @jax.jit
     def total(*floats):
         full = list(arrays)
         for i, x in zip(case.differentiable, floats, strict=True):
             full[i] = x
-        return jnp.sum(case.function(*full))
+        return jnp.sum((function or case.function)(*full))
 
     return total, tuple(jnp.asarray(arrays[i]) for i in case.differentiable)
 
 
-def check(got, want, **tolerance):
-    jax.tree.map(functools.partial(np.testing.assert_allclose, **tolerance), got, want)
+def gradients(case: Case, arrays: tuple, function=None):
+    """The gradient of the summed loss by each differentiable array."""
+    total, floats = by_floats(case, arrays, function)
+    return jax.grad(total, tuple(range(len(floats))))(*floats)
 
 
-def random_like(x, seed):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=np.shape(x)))
+@functools.cache
+def compiled(case: Case):
+    """Losses and gradients of a case, as a function of its arrays."""
+    return jax.jit(lambda *arrays: (case.function(*arrays), gradients(case, arrays)))
+
+
+def check(got, want, what="", **tolerance):
+    chex.assert_trees_all_equal_structs(got, want)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, **tolerance, err_msg=what), got, want
+    )
+
+
+def stack(trees):
+    return jax.tree.map(lambda *x: jnp.stack(x), *trees)
+
+
+def directions(floats, seed):
+    rng = np.random.default_rng(seed)
+    return tuple(jnp.asarray(rng.normal(size=np.shape(x))) for x in floats)
+
+
+def dot(xs, ys):
+    return sum(jnp.vdot(x, y) for x, y in zip(xs, ys, strict=True))
 
 
 @every_loss
-def test_derivatives_agree_with_differences_to_second_order(case):
-    total, floats = by_floats(case, case.make((3,), np.float64))
-    jax.test_util.check_grads(total, floats, order=2, modes=("fwd", "rev"), eps=1e-5, rtol=1e-4)
+def test_every_mode_agrees_with_differences_to_second_order(case):
+    total, floats = by_floats(case, case.make(BATCH, np.float64))
+    argnums = tuple(range(len(floats)))
+    u, v = directions(floats, 1), directions(floats, 2)
+    gradient = jax.grad(total, argnums)
+
+    def along_u(*x):
+        return jax.jvp(total, x, u)[1]
+
+    @jax.jit
+    def derivatives(*x):
+        first = {"forward": along_u(*x), "linearize": jax.linearize(total, *x)[1](*u)}
+        second = {
+            "forward over reverse": jax.jvp(gradient, x, u)[1],
+            "reverse over forward": jax.grad(along_u, argnums)(*x),
+            "reverse over reverse": jax.vjp(gradient, *x)[1](u),
+        }
+        along_both = jax.jvp(along_u, x, v)[1]
+        return total(*x), gradient(*x), first, second, along_both, jax.hessian(total, argnums)(*x)
+
+    _, by_each, first, second, along_both, hessian = derivatives(*floats)
+    slope = dot(by_each, u)
+    curvature = tuple(
+        sum(np.tensordot(part, y, y.ndim) for part, y in zip(row, u, strict=True))
+        for row in hessian
+    )
+    step = 1e-5
+    ahead, behind = (
+        derivatives(*(x + s * y for x, y in zip(floats, u, strict=True)))[:2] for s in (step, -step)
+    )
+    differences = jax.tree.map(lambda a, b: (a - b) / (2 * step), ahead, behind)
+    check((slope, curvature), differences, "differences", rtol=1e-6, atol=1e-7)
+    for mode, got in first.items():
+        check(got, slope, mode, rtol=1e-12, atol=1e-13)
+    for mode, got in second.items():
+        check(got, curvature, mode, rtol=1e-11, atol=1e-12)
+    check(along_both, dot(curvature, v), "forward over forward", rtol=1e-11, atol=1e-12)
 
 
 @every_loss
 def test_jit_changes_nothing(case):
-    arrays = case.make((3,), np.float64)
-    check(jax.jit(case.function)(*arrays), case.function(*arrays), rtol=1e-14)
-
-
-@every_loss
-def test_forward_and_reverse_hessians_agree(case):
-    total, floats = by_floats(case, case.make((2,), np.float64))
-    argnums = tuple(range(len(floats)))
-    modes = (jax.jacfwd, jax.jacrev), (jax.jacfwd, jax.jacfwd), (jax.jacrev, jax.jacrev)
-
-    @jax.jit
-    def hessians(*floats):
-        return [outer(inner(total, argnums), argnums)(*floats) for outer, inner in modes]
-
-    hessian, *others = hessians(*floats)
-    for other in others:
-        check(other, hessian, atol=1e-12)
-
-
-@every_loss
-def test_jvp_and_linearize_are_the_transpose_of_the_gradient(case):
-    total, floats = by_floats(case, case.make((3,), np.float64))
-    tangents = tuple(random_like(x, i) for i, x in enumerate(floats))
-    gradients = jax.grad(total, tuple(range(len(floats))))(*floats)
-    along = sum(jnp.vdot(g, t) for g, t in zip(gradients, tangents, strict=True))
-    np.testing.assert_allclose(jax.jvp(total, floats, tangents)[1], along, rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(
-        jax.linearize(total, *floats)[1](*tangents), along, rtol=1e-12, atol=1e-13
-    )
+    arrays = case.make(BATCH, np.float64)
+    got, want = compiled(case)(*arrays), (case.function(*arrays), gradients(case, arrays))
+    check(got, want, rtol=1e-14, atol=1e-15)
 
 
 @every_loss
 def test_checkpoint_changes_nothing(case):
-    total, floats = by_floats(case, case.make((3,), np.float64))
-    argnums = tuple(range(len(floats)))
-    check(
-        jax.grad(jax.checkpoint(total), argnums)(*floats),
-        jax.grad(total, argnums)(*floats),
-        rtol=1e-13,
-    )
+    arrays = case.make(BATCH, np.float64)
+    got = jax.jit(lambda *arrays: gradients(case, arrays, jax.checkpoint(case.function)))(*arrays)
+    check(got, compiled(case)(*arrays)[1], rtol=1e-13)
 
 
 @every_loss
 def test_scan_of_gradients(case):
     """A scan over batches, differentiated, and gradients taken inside a scan."""
-    steps = [case.make((3,), np.float64, seed) for seed in range(2)]
-    stacked = tuple(jnp.stack(x) for x in zip(*steps, strict=True))
+    steps = [case.make(BATCH, np.float64, seed) for seed in range(2)]
     which = case.differentiable[0]
 
-    def total(x):
+    @jax.jit
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def scanned(shift, batches):
         def step(carry, arrays):
             arrays = list(arrays)
-            arrays[which] = arrays[which] + x
+            arrays[which] = arrays[which] + shift
             loss, gradient = jax.value_and_grad(
                 lambda y: jnp.sum(case.function(*arrays[:which], y, *arrays[which + 1 :]))
             )(arrays[which])
             return carry + loss, gradient
 
-        return jax.lax.scan(step, jnp.zeros(()), stacked)
+        return jax.lax.scan(step, jnp.zeros(()), batches)
 
-    losses, gradients = total(0.0)
-    for step, gradient in zip(steps, gradients, strict=True):
-        f, floats = by_floats(case, step)
-        check(jax.grad(f)(*floats), gradient, rtol=1e-12, atol=1e-14)
-    check(jax.grad(lambda x: total(x)[0])(0.0), jnp.sum(gradients), rtol=1e-10, atol=1e-12)
-    assert jnp.isfinite(losses)
+    (total, by_step), slope = scanned(0.0, stack(steps))
+    want = [compiled(case)(*arrays) for arrays in steps]
+    check(total, sum(jnp.sum(losses) for losses, _ in want), rtol=1e-12)
+    check(by_step, jnp.stack([by_each[0] for _, by_each in want]), rtol=1e-12, atol=1e-14)
+    check(slope, jnp.sum(by_step), rtol=1e-10, atol=1e-12)
 
 
 @every_loss
 def test_vmap_over_each_array_alone(case):
     """Adding an axis to one array and mapping over it is calling it with each slice."""
-    arrays = case.make((3,), np.float64)
-    for i in case.differentiable:
-        stack = jnp.stack([arrays[i], arrays[i] * 0.9])
-        axes = [None] * len(arrays)
-        axes[i] = 0
-        got = jax.vmap(case.function, tuple(axes))(*arrays[:i], stack, *arrays[i + 1 :])
-        want = jnp.stack([case.function(*arrays[:i], x, *arrays[i + 1 :]) for x in stack])
-        np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-15)
+    arrays = case.make(BATCH, np.float64)
+
+    slices = {
+        i: [(*arrays[:i], arrays[i] * c, *arrays[i + 1 :]) for c in (1, 0.9)]
+        for i in case.differentiable
+    }
+
+    def mapped(i, calls):
+        axes = tuple(0 if j == i else None for j in range(len(arrays)))
+        stacked = (*arrays[:i], jnp.stack([call[i] for call in calls]), *arrays[i + 1 :])
+        return jax.vmap(case.function, axes)(*stacked)
+
+    got = jax.jit(lambda slices: {i: mapped(i, calls) for i, calls in slices.items()})(slices)
+    want = {i: jnp.stack([case.function(*call) for call in calls]) for i, calls in slices.items()}
+    check(got, want, rtol=1e-13, atol=1e-15)
 
 
 @every_loss
@@ -147,48 +187,64 @@ def test_vmap_over_all_arrays_along_odd_axes(case):
 @every_loss
 def test_vmap_of_gradients_and_hessians(case):
     batches = [case.make((2,), np.float64, seed) for seed in range(3)]
-    stacked = tuple(jnp.stack(x) for x in zip(*batches, strict=True))
     which = case.differentiable[0]
 
+    @jax.jit
     def second(*arrays):
         def total(x):
             return jnp.sum(case.function(*arrays[:which], x, *arrays[which + 1 :]))
 
         return jax.grad(total)(arrays[which]), jax.hessian(total)(arrays[which])
 
-    got = jax.jit(jax.vmap(second))(*stacked)
-    want = jax.tree.map(lambda *x: jnp.stack(x), *(second(*arrays) for arrays in batches))
+    got = jax.jit(jax.vmap(second))(*stack(batches))
+    want = stack([second(*arrays) for arrays in batches])
     check(got, want, rtol=1e-12, atol=1e-14)
+
+
+@every_loss
+def test_shard_map_over_the_batch(case):
+    """The losses and gradients of each device's part, arrays without a batch on every device."""
+    arrays = case.make(BATCH, np.float64)
+    mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=(AxisType.Auto,))
+    batch, everywhere = PartitionSpec("batch"), PartitionSpec()
+    sharded = jax.shard_map(
+        case.function,
+        mesh=mesh,
+        in_specs=tuple(batch if i in case.batched else everywhere for i in range(len(arrays))),
+        out_specs=batch,
+    )
+    got = jax.jit(lambda *arrays: (sharded(*arrays), gradients(case, arrays, sharded)))(*arrays)
+    check(got, compiled(case)(*arrays), rtol=1e-12, atol=1e-14)
 
 
 @every_loss
 def test_no_batch_at_all_and_an_empty_one(case):
     assert case.function(*case.make((), np.float32)).shape == ()
     arrays = case.make((0, 2), np.float32)
-    assert case.function(*arrays).shape == (0, 2)
-    total, floats = by_floats(case, arrays)
-    for g, x in zip(jax.grad(total, tuple(range(len(floats))))(*floats), floats, strict=True):
-        assert g.shape == x.shape
-        assert jnp.all(g == 0)
+    losses, by_each = compiled(case)(*arrays)
+    assert losses.shape == (0, 2)
+    for gradient, i in zip(by_each, case.differentiable, strict=True):
+        assert gradient.shape == arrays[i].shape
+        assert jnp.all(gradient == 0)
 
 
 @every_loss
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_result_is_float32_or_wider_and_gradients_come_back_in_kind(case, dtype):
-    arrays = case.make((3,), jnp.dtype(dtype))
-    wide = jnp.float64 if dtype == "float64" else jnp.float32
-    assert case.function(*arrays).dtype == wide
-    total, floats = by_floats(case, arrays)
-    for g in jax.grad(total, tuple(range(len(floats))))(*floats):
-        assert g.dtype == dtype
+    losses, by_each = compiled(case)(*case.make(BATCH, jnp.dtype(dtype)))
+    assert losses.dtype == ("float64" if dtype == "float64" else "float32")
+    assert [gradient.dtype for gradient in by_each] == [dtype] * len(by_each)
 
 
 class TestVariants(chex.TestCase):
     """With and without jit, with device arrays and NumPy's, and under pmap."""
 
-    @chex.variants(with_jit=True, without_jit=True, with_device=True, without_device=True)
+    @chex.variants(
+        with_jit=True, without_jit=True, with_device=True, without_device=True, with_pmap=True
+    )
     def test_every_loss(self):
         for case in CASES:
-            arrays = case.make((3,), np.float32)
+            arrays = case.make(BATCH, np.float32)
             got = self.variant(case.function)(*arrays)
-            np.testing.assert_allclose(got, case.function(*arrays), rtol=1e-6, atol=1e-7)
+            want = case.function(*arrays)
+            np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7, err_msg=case.name)

@@ -1,0 +1,44 @@
+"""Compiling a loss together with what makes its logits does not change the result."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxent
+from tests.edges import dense, integer, naming, value_and_grad
+
+LOSSES = {
+    "integer": lambda z: integer(z, np.arange(64) % 10),
+    "dense": lambda z: dense(z, np.full((64, 10), 0.1, np.float32)),
+    "entropy": jaxent.softmax_entropy,
+    "focal": lambda z: jaxent.softmax_focal_loss(z, np.arange(64) % 10),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_large_scaled_logits_under_jit(loss):
+    """`x * c` contracted with `- max` would leave the maximum's own rounding residue.
+
+    Dividing by 3, jit multiplies by 1/3 instead, so only there being no NaN is compared then.
+    """
+    third = np.float32(1 / 3)
+    divided, scaled = jax.jit(lambda x: loss(x / 3)), jax.jit(lambda x: loss(x * third))
+    for exponent in range(20, 101, 4):
+        x = np.random.default_rng(exponent).normal(size=(64, 10)) * 2.0**exponent * 3
+        x = jnp.asarray(x, jnp.float32)
+        with naming(f"logits about 2^{exponent}"):
+            for got in value_and_grad(divided, x):
+                assert np.all(np.isfinite(got))
+            got, want = value_and_grad(scaled, x), value_and_grad(lambda x: loss(x * third), x)
+            for g, w in zip(got, want, strict=True):
+                np.testing.assert_array_max_ulp(np.asarray(g), np.asarray(w), 8)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_temperature_in_16_bits_gives_no_nan(dtype):
+    largest = float(jnp.finfo(dtype).max)
+    x = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (64, 10)) * largest, dtype)
+    loss, gradient = value_and_grad(jax.jit(lambda x: integer(x / 3, np.arange(64) % 10)), x)
+    assert np.all(np.isfinite(loss))
+    assert np.all(np.isfinite(gradient.astype(jnp.float32)))

@@ -1,0 +1,137 @@
+"""What `where` or a weight of 0 drops contributes nothing, whatever it holds."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from tests.edges import (
+    INF,
+    INTEGER_LOSSES,
+    WHATEVER,
+    T,
+    Z,
+    binary_losses,
+    dense,
+    dense_losses,
+    integer,
+    integer_losses,
+    naming,
+    value_and_grad,
+)
+
+KEEP = np.array([True, False, True])
+LABELS = np.array([0, -100, 2])
+
+
+def each_holding(x):
+    """x with each of WHATEVER in its second row, and that."""
+    for held in WHATEVER:
+        filled = x.copy()
+        filled[1] = held
+        yield filled, held
+
+
+@integer_losses
+@pytest.mark.parametrize(
+    "by",
+    [
+        {"where": KEEP},
+        {"weights": KEEP.astype(np.float32)},
+        {"where": np.broadcast_to(KEEP[:, None], Z.shape)},
+    ],
+    ids=["where", "weights", "classes"],
+)
+def test_a_dropped_row_contributes_nothing(loss, by):
+    @jax.jit
+    def results(z):
+        mean = functools.partial(loss, labels=LABELS, reduction="mean", **by)
+        return value_and_grad(loss, z, LABELS, **by), jax.value_and_grad(mean)(z)
+
+    want, want_gradient = value_and_grad(loss, Z[KEEP], LABELS[KEEP])
+    for z, held in each_holding(Z):
+        with naming(held):
+            (value, gradient), (mean, mean_gradient) = jax.device_get(results(z))
+            np.testing.assert_allclose(value[KEEP], want, rtol=1e-6)
+            np.testing.assert_allclose(gradient[KEEP], want_gradient, rtol=1e-6)
+            assert value[1] == 0
+            np.testing.assert_array_equal(gradient[1], 0)
+            np.testing.assert_allclose(mean, want.mean(), rtol=1e-6)
+            np.testing.assert_allclose(mean_gradient[KEEP], want_gradient / 2, rtol=1e-6)
+            np.testing.assert_array_equal(mean_gradient[1], 0)
+
+
+@dense_losses
+def test_a_dropped_row_of_dense_labels(loss):
+    mean = functools.partial(loss, where=KEEP, reduction="mean")
+    results = jax.jit(jax.value_and_grad(mean, (0, 1)))
+    want = loss(Z[KEEP], T[KEEP], reduction="mean")
+    for (z, held), (t, _) in zip(each_holding(Z), each_holding(T), strict=True):
+        with naming(held):
+            value, (gradient, by_labels) = jax.device_get(results(z, t))
+            np.testing.assert_allclose(value, want, rtol=1e-6)
+            np.testing.assert_array_equal(gradient[1], 0)
+            np.testing.assert_array_equal(by_labels[1], 0)
+            assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("loss", [dense, integer], ids=["dense", "integer"])
+def test_a_dropped_row_has_no_share_in_the_gradients_of_options(loss):
+    options = {"label_smoothing": 0.1, "z_loss": 0.1, "class_weights": np.ones(3, np.float32)}
+
+    @jax.jit
+    @jax.grad
+    def by_options(options, z, labels, weights):
+        return loss(z, labels, where=KEEP, weights=weights, reduction="sum", **options)
+
+    labels = LABELS if loss is integer else T
+
+    @jax.grad
+    def by_options_of_kept(options):
+        return loss(Z[KEEP], labels[KEEP], reduction="sum", **options)
+
+    want = by_options_of_kept(options)
+    for z, held in each_holding(Z):
+        row = np.array([1, held, 1], np.float32)
+        labels = LABELS if loss is integer else np.where(KEEP[:, None], T, np.float32(held))
+        with naming(held):
+            got = by_options(options, z, labels, row)
+            jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), got, want)
+
+
+@binary_losses
+@pytest.mark.parametrize(
+    "by", [{"where": KEEP}, {"weights": KEEP.astype(int)}], ids=["where", "weights"]
+)
+def test_a_dropped_element(loss, by):
+    z, y = np.array([1.0, 0, -2], np.float32), np.array([1.0, 0, 0], np.float32)
+    results = jax.jit(jax.value_and_grad(lambda z, y: loss(z, y, reduction="mean", **by)))
+    want = loss(z[KEEP], y[KEEP], reduction="mean")
+    for (held_z, held), (held_y, _) in zip(each_holding(z), each_holding(y), strict=True):
+        with naming(held):
+            mean, gradient = jax.device_get(results(held_z, held_y))
+            np.testing.assert_allclose(mean, want, rtol=1e-6)
+            assert gradient[1] == 0
+            assert np.all(np.isfinite(gradient))
+
+
+@integer_losses
+def test_a_dropped_class_is_as_if_it_were_not_there(loss):
+    want, want_gradient = value_and_grad(loss, Z, np.array([0, 1, 2]))
+    if loss is INTEGER_LOSSES["class-weighted"]:
+        loss = functools.partial(integer, class_weights=np.array([1.0, 9, 2, 3]))
+    keep = np.broadcast_to(np.array([True, False, True, True]), (3, 4))
+    results = jax.jit(lambda z: value_and_grad(loss, z, np.array([0, 2, 3]), where=keep))
+    for held in WHATEVER:
+        with naming(held):
+            value, gradient = jax.device_get(results(np.insert(Z, 1, held, axis=1)))
+            np.testing.assert_allclose(value, want, rtol=1e-6)
+            np.testing.assert_allclose(np.delete(gradient, 1, 1), want_gradient, rtol=1e-6)
+            np.testing.assert_array_equal(gradient[:, 1], 0)
+
+
+def test_a_label_on_a_dropped_class_costs_infinity():
+    keep = np.array([[True, False, True]])
+    assert integer(Z[:1], np.array([1]), where=keep) == INF
+    assert dense(Z[:1], T[:1], where=keep) == INF

@@ -1,0 +1,192 @@
+"""Logits and probabilities at their ends: ±inf, 0 · log 0, NaN."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxent
+from tests.edges import (
+    BINARY_LOSSES,
+    INF,
+    NAN,
+    T,
+    Z,
+    binary_losses,
+    dense,
+    dense_losses,
+    focal,
+    integer,
+    integer_losses,
+    jvp,
+    value_and_grad,
+)
+
+ROW = np.array([[1.0, -INF, 2.0]], np.float32)
+
+
+@pytest.mark.parametrize("loss", [integer, jaxent.softmax_focal_loss])
+def test_a_class_at_minus_infinity_without_label_mass(loss):
+    value, gradient = value_and_grad(loss, ROW, np.array([2]))
+    want, want_gradient = value_and_grad(loss, ROW[:, [0, 2]], np.array([1]))
+    np.testing.assert_array_equal(value, want)
+    np.testing.assert_array_equal(gradient[0, [0, 2]], want_gradient[0])
+    assert gradient[0, 1] == 0
+    assert np.isfinite(jvp(loss, ROW, np.array([2])))
+
+
+def test_a_class_at_minus_infinity_without_dense_label_mass():
+    t = np.array([[0.25, 0, 0.75]], np.float32)
+    for loss in (dense, jaxent.poly_loss_cross_entropy):
+        (gradient, by_labels) = jax.grad(lambda *a, f=loss: f(*a).sum(), (0, 1))(
+            jnp.asarray(ROW), jnp.asarray(t)
+        )
+        want = loss(ROW[:, [0, 2]], t[:, [0, 2]])
+        np.testing.assert_allclose(loss(ROW, t), want, rtol=1e-6)
+        assert gradient[0, 1] == 0
+        assert np.all(np.isfinite(gradient))
+        assert np.all(np.isfinite(by_labels))
+        assert np.isfinite(jvp(loss, ROW, t))
+
+
+@pytest.mark.parametrize("labels", [np.array([2]), np.array([[0, 0, 1]], np.float32)])
+def test_a_class_at_minus_infinity_gives_class_weights_finite_gradients(labels):
+    loss = integer if labels.ndim == 1 else dense
+    by_weights = jax.grad(lambda w: loss(ROW, labels, class_weights=w, label_smoothing=0.0).sum())(
+        jnp.ones(3)
+    )
+    np.testing.assert_allclose(by_weights, [0, 0, np.log1p(np.exp(-1))], rtol=1e-6)
+
+
+@integer_losses
+def test_label_mass_on_minus_infinity_costs_infinity(loss):
+    value, gradient = value_and_grad(loss, ROW, np.array([1]))
+    assert value == INF
+    assert np.all(np.isfinite(gradient))
+
+
+@dense_losses
+def test_dense_label_mass_on_minus_infinity_costs_infinity(loss):
+    value, gradient = value_and_grad(loss, ROW, np.full((1, 3), 1 / 3, np.float32))
+    assert value == INF
+    assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("amount", [0.0, 1.0])
+def test_smoothing_by_nothing_or_all_leaves_no_trace_of_the_other(amount):
+    loss = integer(ROW, np.array([2]), label_smoothing=amount)
+    assert np.isfinite(loss) == (amount == 0)
+
+
+@integer_losses
+@pytest.mark.parametrize("held", [[-INF] * 3, [INF, 0, 0], [NAN, 0, 0]], ids=str)
+def test_a_row_without_a_softmax_is_nan_alone(loss, held):
+    z = Z.copy()
+    z[1] = held
+    value = loss(z, np.array([0, 1, 2]))
+    assert np.isnan(value[1])
+    np.testing.assert_array_equal(np.delete(value, 1), loss(Z[[0, 2]], np.array([0, 2])))
+
+
+@dense_losses
+@pytest.mark.parametrize("held", [[-INF] * 3, [INF, 0, 0], [NAN, 0, 0]], ids=str)
+def test_a_dense_row_without_a_softmax_is_nan_alone(loss, held):
+    z = Z.copy()
+    z[1] = held
+    np.testing.assert_array_equal(np.isnan(loss(z, T)), [False, True, False])
+
+
+@binary_losses
+@pytest.mark.parametrize("z", [INF, -INF, 1e4, -1e4, 1e38, -1e38])
+def test_binary_right_is_zero_and_wrong_is_infinite(loss, z):
+    z = np.float32(z)
+    right, wrong = (z > 0) * 1.0, (z < 0) * 1.0
+    value, gradient = value_and_grad(loss, z, right)
+    assert value == 0
+    assert gradient == 0
+    value, gradient = value_and_grad(loss, z, wrong)
+    slope = 3 if loss is BINARY_LOSSES["BCE with pos_weight"] and wrong else 1
+    np.testing.assert_allclose(value, slope * abs(z), rtol=1e-6)
+    np.testing.assert_allclose(gradient, slope * np.sign(z), rtol=1e-6)
+    np.testing.assert_allclose(jvp(loss, z, wrong), slope * np.sign(z), rtol=1e-6)
+    assert jvp(loss, z, right) == 0
+
+
+@pytest.mark.parametrize("z", [INF, -INF, 1e38])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_an_infinite_focal_loss_has_no_nan_in_its_gradient_by_alpha(z, y):
+    by_alpha = jax.grad(lambda alpha: focal(z, y, alpha=alpha))(0.25)
+    right = (z > 0) == (y == 1)
+    np.testing.assert_allclose(by_alpha, 0 if right else np.copysign(abs(z), y - 0.5))
+
+
+def test_entropies():
+    np.testing.assert_array_equal(jaxent.sigmoid_entropy(np.array([INF, -INF])), 0)
+    np.testing.assert_array_equal(jax.grad(jaxent.sigmoid_entropy)(INF), 0)
+    value, gradient = value_and_grad(jaxent.softmax_entropy, ROW)
+    want, want_gradient = value_and_grad(jaxent.softmax_entropy, ROW[:, [0, 2]])
+    np.testing.assert_array_equal(value, want)
+    np.testing.assert_array_equal(gradient[0, [0, 2]], want_gradient[0])
+    assert gradient[0, 1] == 0
+
+
+def test_zero_times_log_zero_from_probabilities():
+    p = np.array([0.0, 1.0, 0.3], np.float32)
+    for epsilon in (0.0, 1e-7):
+        value, gradient = value_and_grad(
+            jaxent.binary_cross_entropy, p, np.array([0, 1, 1]), epsilon=epsilon
+        )
+        np.testing.assert_allclose(value, [0, 0, -np.log(0.3)], rtol=1e-6)
+        assert np.all(np.isfinite(gradient))
+    by_labels = jax.grad(lambda y: jaxent.binary_cross_entropy(p[2], y, epsilon=0.0))(0.3)
+    np.testing.assert_allclose(by_labels, np.log(0.7) - np.log(0.3), rtol=1e-5)
+    t = np.array([0.0, 0.5, 0.5], np.float32)
+    for loss in (jaxent.categorical_cross_entropy, jaxent.jensen_shannon_divergence):
+        value, gradient = value_and_grad(loss, np.array([0, 0.4, 0.6], np.float32), t)
+        assert np.isfinite(value)
+        assert np.all(np.isfinite(gradient))
+    value, gradient = value_and_grad(jaxent.entropy, t)
+    np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
+    assert np.all(np.isfinite(gradient))
+
+
+def test_zero_times_log_zero_in_divergences():
+    t = np.array([0.0, 0.5, 0.5], np.float32)
+    with np.errstate(divide="ignore"):
+        log_t = np.log(t)
+    for targets, loss in (
+        (t, jaxent.kl_divergence),
+        (log_t, jaxent.kl_divergence_with_log_targets),
+        (t, jaxent.generalized_kl_divergence),
+        (log_t, jaxent.softmax_kl_divergence),
+    ):
+        value, gradient = value_and_grad(loss, log_t, targets)
+        np.testing.assert_allclose(value, 0, atol=1e-7)
+        assert np.all(np.isfinite(gradient))
+        assert np.isfinite(jvp(loss, log_t, targets))
+
+
+@pytest.mark.parametrize("log_targets", [False, True])
+def test_target_mass_where_nothing_is_predicted_diverges(log_targets):
+    log_p, t = np.array([-INF, 0.0], np.float32), np.array([0.5, 0.5], np.float32)
+    if log_targets:
+        assert jaxent.kl_divergence_with_log_targets(log_p, np.log(t)) == INF
+    else:
+        assert jaxent.kl_divergence(log_p, t) == INF
+    assert jaxent.softmax_kl_divergence(log_p, np.log(t)) == INF
+
+
+def test_debug_nans_stays_silent_on_legitimate_input():
+    rows = np.array([[1.0, -INF, 2.0], [0, 0, 0], [1e30, -1e30, 0]], np.float32)
+    ends = np.array([INF, -INF, 0.0, 1e30], np.float32)
+    with jax.debug_nans(True):
+        value_and_grad(integer, rows, np.array([2, 0, 1]), label_smoothing=0.0, z_loss=1e-3)
+        value_and_grad(jaxent.softmax_focal_loss, rows, np.array([2, 0, 1]), gamma=0.5)
+        value_and_grad(dense, rows, np.eye(3, dtype=np.float32)[[2, 0, 1]])
+        value_and_grad(jaxent.softmax_entropy, rows)
+        value_and_grad(jaxent.softmax_kl_divergence, rows, rows)
+        for loss in BINARY_LOSSES.values():
+            value_and_grad(loss, ends, np.array([1.0, 0, 1, 1]))
+            value_and_grad(loss, ends, np.array([0.0, 1, 0, 0]))
+        value_and_grad(jaxent.binary_cross_entropy, np.array([0.0, 1]), np.array([0.0, 1]))
+        value_and_grad(jaxent.entropy, np.array([0.0, 1.0]))
