@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._inputs import Axis, expect_floating, loss
-from jaxent.core.bernoulli import bernoulli_stats
+from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
 from jaxent.core.xlogy import xlogy
@@ -140,4 +140,4 @@ def sigmoid_entropy(logits: ArrayLike) -> Array:
     """
     logits = jnp.asarray(logits)
     expect_floating("logits", logits)
-    return bernoulli_stats(logits).entropy
+    return bernoulli_entropy(widen(logits))

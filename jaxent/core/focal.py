@@ -18,7 +18,7 @@ def focal(ce: Array, miss: Array, gamma: Array) -> Array:
     answer), `miss` has stopped moving exponentially fast, so that the slope times its change
     tends to 0. At both the slope is taken as 0.
     """
-    return jnp.where(miss > 0, miss, 1) ** gamma * jnp.where(miss == 0, 0, ce)
+    return miss**gamma * ce
 
 
 def _focal_jvp(primals, tangents):
