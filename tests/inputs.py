@@ -44,7 +44,7 @@ def rows(rng, dtype, scales):
             for _ in range(repeats):
                 yield (rng.normal(size=V) * scale).astype(dtype)
     yield (rng.normal(size=1000) * scales[-1]).astype(dtype)
-    yield np.zeros(7, dtype)
+    yield np.zeros(10, dtype)
 
 
 def ordinary(rng, dtype):
@@ -143,3 +143,22 @@ def some_probabilities(rng, dtype):
 
 def moderate(rng, dtype):
     yield magnitudes(rng, dtype, 1e-30, 80, 400)
+
+
+def labels_first(make):
+    """The arguments swapped, for derivatives by the labels."""
+
+    def inputs(rng, dtype):
+        return ((labels, x) for x, labels in make(rng, dtype))
+
+    return inputs
+
+
+def option_first(make, low, high):
+    """An option between low and high before the arguments, for derivatives by it."""
+
+    def inputs(rng, dtype):
+        for arguments in make(rng, dtype):
+            yield rng.uniform(low, high, ()).astype(dtype), *arguments
+
+    return inputs

@@ -88,11 +88,44 @@ def smoothed_cross_entropy(z, y, amount):
     return cross_entropy(z, (1 - amount) * one_hot(y, len(z)) + amount / len(z))
 
 
+def z_loss_cross_entropy(z, y, factor):
+    ce, lse = integer_cross_entropy(z, y), log(exp(z).sum())
+    slope = 2 * factor * lse * softmax(z)
+    terms = np.maximum(abs(ce.gradient), abs(slope))
+    return Exact(ce.value + factor * lse**2, ce.gradient + slope, 0, terms)
+
+
+def weighted_cross_entropy(z, y, weights, amount):
+    """Class weights w with label smoothing: a label t_j becomes w_j t_j, of any mass."""
+    return cross_entropy(z, weights * ((1 - amount) * one_hot(y, len(z)) + amount / len(z)))
+
+
+def cross_entropy_by_labels(t, z):
+    return Exact(cross_entropy(z, t).value, -log(softmax(z)))
+
+
+def binary_cross_entropy_by_labels(y, z):
+    """The derivative log q − log p is −z, where the two cancel."""
+    terms = np.maximum(-log(sigmoid(z)), -log(sigmoid(-z)))
+    return Exact(binary_cross_entropy(z, y).value, -z, 0, terms)
+
+
+def smoothed_cross_entropy_by_amount(amount, z, y):
+    nlp = -log(softmax(z))
+    value, terms = smoothed_cross_entropy(z, y, amount).value, max(nlp[y], nlp.mean())
+    return Exact(value, nlp.mean() - nlp[y], 0, terms)
+
+
 def softmax_focal(z, y, gamma):
     ce = integer_cross_entropy(z, y)
     p = softmax(z)[y]
     slope = (1 - p) ** gamma + gamma * (1 - p) ** (gamma - 1) * p * ce.value
     return Exact((1 - p) ** gamma * ce.value, slope * ce.gradient)
+
+
+def softmax_focal_by_gamma(gamma, z, y):
+    value = softmax_focal(z, y, gamma).value
+    return Exact(value, log(1 - softmax(z)[y]) * value)
 
 
 def one_hot_poly(z, t, epsilon):
@@ -104,6 +137,10 @@ def one_hot_poly(z, t, epsilon):
 
 def categorical_from_probs(p, t):
     return Exact(-(t * log(p)).sum(), -t / p)
+
+
+def categorical_of_class(p, y):
+    return categorical_from_probs(p, one_hot(y, len(p)))
 
 
 def kl(log_p, t):
@@ -124,10 +161,11 @@ def generalized_kl(log_p, t):
     return Exact(value, p - t, terms.max(), np.maximum(terms, p))
 
 
-def softmax_kl(z, target_z):
-    p, t = softmax(z), softmax(target_z)
+def softmax_kl(z, target_z, temperature=1):
+    p, t = softmax(z / temperature), softmax(target_z / temperature)
     terms = np.maximum(abs(t * log(t)), abs(t * log(p)))
-    return Exact((t * (log(t) - log(p))).sum(), p - t, terms.max(), np.maximum(p, t))
+    value, slope = (t * (log(t) - log(p))).sum(), (p - t) / temperature
+    return Exact(value, slope, terms.max(), np.maximum(p, t) / temperature)
 
 
 def jensen_shannon(p, q):

@@ -90,6 +90,12 @@ bce = jaxent.sigmoid_binary_cross_entropy
 with_class, with_one_hot = inputs.with_class, inputs.with_one_hot
 ordinary, confident = inputs.ordinary, inputs.confident
 
+
+def quarters(V):
+    """Class weights without a rounding of their own."""
+    return np.arange(1, V + 1) / 4
+
+
 TABLE = [
     Entry("binary CE", bce, oracle.binary_cross_entropy, inputs.binary_logits, BCE, 1200),
     Entry(
@@ -158,6 +164,20 @@ TABLE = [
                 bounds or SOFTMAX,
             ),
             (
+                "softmax CE, z-loss 0.01",
+                functools.partial(integer, z_loss=0.01),
+                functools.partial(oracle.z_loss_cross_entropy, factor=0.01),
+                with_class,
+                bounds or SOFTMAX,
+            ),
+            (
+                "softmax CE, class weights",
+                lambda z, y: smoothed(z, y, class_weights=quarters(z.size)),
+                lambda z, y: oracle.weighted_cross_entropy(z, y, quarters(z.size), 0.1),
+                with_class,
+                bounds or SOFTMAX,
+            ),
+            (
                 "softmax focal",
                 jaxent.softmax_focal_loss,
                 functools.partial(oracle.softmax_focal, gamma=2),
@@ -185,6 +205,13 @@ TABLE = [
         functools.partial(jaxent.categorical_cross_entropy, epsilon=0),
         oracle.categorical_from_probs,
         inputs.two_distributions,
+        SOFTMAX,
+    ),
+    Entry(
+        "categorical CE, class numbers",
+        functools.partial(jaxent.categorical_cross_entropy_with_integer_labels, epsilon=0),
+        oracle.categorical_of_class,
+        with_class(inputs.one_distribution),
         SOFTMAX,
     ),
     Entry("KL", jaxent.kl_divergence, oracle.kl, inputs.log_and_target, KL),
@@ -229,6 +256,28 @@ TABLE = [
         oracle.self_information,
         inputs.one_by_one(inputs.some_probabilities),
         BCE,
+    ),
+    Entry(
+        "binary CE by labels",
+        lambda y, z: bce(z, y),
+        oracle.binary_cross_entropy_by_labels,
+        inputs.labels_first(inputs.binary_logits),
+        BCE,
+        1200,
+    ),
+    Entry(
+        "softmax CE by labels",
+        lambda t, z: dense(z, t),
+        oracle.cross_entropy_by_labels,
+        inputs.labels_first(inputs.with_distribution(ordinary)),
+        SOFTMAX,
+    ),
+    Entry(
+        "softmax CE by label_smoothing",
+        lambda amount, z, y: integer(z, y, label_smoothing=amount),
+        oracle.smoothed_cross_entropy_by_amount,
+        inputs.option_first(with_class(ordinary), 0, 1),
+        SOFTMAX,
     ),
     Entry("squared error", jaxent.squared_error, oracle.squared_error, inputs.two_numbers, BCE),
 ]

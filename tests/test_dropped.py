@@ -116,6 +116,20 @@ def test_a_dropped_element(loss, by):
             assert np.all(np.isfinite(gradient))
 
 
+@pytest.mark.parametrize("smoothing", [{}, {"label_smoothing": 0.1}], ids=["", "smoothed"])
+def test_a_dropped_class_has_no_weight(smoothing):
+    keep = np.broadcast_to(np.array([True, False, True, True]), (3, 4))
+    four, three = np.array([1.0, 9, 2, 3]), np.array([1.0, 2, 3])
+    want = value_and_grad(integer, Z, np.array([0, 1, 2]), class_weights=three, **smoothing)
+    z = np.insert(Z, 1, 5, axis=1)
+    value, gradient = value_and_grad(
+        integer, z, np.array([0, 2, 3]), where=keep, class_weights=four, **smoothing
+    )
+    np.testing.assert_allclose(value, want[0], rtol=1e-6)
+    np.testing.assert_allclose(np.delete(gradient, 1, 1), want[1], rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(gradient[:, 1], 0)
+
+
 @integer_losses
 def test_a_dropped_class_is_as_if_it_were_not_there(loss):
     want, want_gradient = value_and_grad(loss, Z, np.array([0, 1, 2]))

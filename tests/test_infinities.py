@@ -120,6 +120,15 @@ def test_an_infinite_focal_loss_has_no_nan_in_its_gradient_by_alpha(z, y):
     np.testing.assert_allclose(by_alpha, 0 if right else np.copysign(abs(z), y - 0.5))
 
 
+@pytest.mark.parametrize("z", [INF, -INF])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+@pytest.mark.parametrize("alpha", [None, 0.25])
+def test_a_focal_loss_at_infinity_does_not_move_with_gamma(z, y, alpha):
+    """The probability missed is 0 or 1 there, and so are all its powers."""
+    by_gamma = jax.grad(lambda gamma: focal(z, y, alpha=alpha, gamma=gamma))
+    assert [by_gamma(gamma) for gamma in (0.0, 0.5, 1.0, 2.0)] == [0, 0, 0, 0]
+
+
 def test_entropies():
     np.testing.assert_array_equal(jaxent.sigmoid_entropy(np.array([INF, -INF])), 0)
     np.testing.assert_array_equal(jax.grad(jaxent.sigmoid_entropy)(INF), 0)
@@ -166,6 +175,39 @@ def test_zero_times_log_zero_in_divergences():
         assert np.isfinite(jvp(loss, log_t, targets))
 
 
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_a_class_at_minus_infinity_in_both_is_not_there_at_any_temperature(temperature):
+    z, target_z = np.float32([1, -INF, 2]), np.float32([0.5, -INF, -1])
+    finite = np.array([0, 2])
+
+    def divergence(z, target_z, temperature):
+        return jaxent.softmax_kl_divergence(z, target_z, temperature=temperature)
+
+    derive = jax.value_and_grad(divergence, (0, 1, 2))
+    value, gradients = derive(z, target_z, temperature)
+    want, (by_z, by_target_z, by_temperature) = derive(z[finite], target_z[finite], temperature)
+    np.testing.assert_allclose(value, want, rtol=1e-6)
+    np.testing.assert_allclose(gradients[0], [by_z[0], 0, by_z[1]], rtol=1e-6)
+    np.testing.assert_allclose(gradients[1], [by_target_z[0], 0, by_target_z[1]], rtol=1e-6)
+    np.testing.assert_allclose(gradients[2], by_temperature, rtol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_a_class_only_the_student_predicts_at_any_temperature(temperature):
+    """−log(1 − p) for a student that gives the class the probability p."""
+    z, target_z = np.float32([1, 0, 2]), np.float32([1, -INF, 2])
+
+    def divergence(temperature):
+        return jaxent.softmax_kl_divergence(z, target_z, temperature=temperature)
+
+    def want(temperature):
+        return -jnp.log1p(-jax.nn.softmax(z / temperature)[1])
+
+    both = (jax.value_and_grad(f)(temperature) for f in (divergence, want))
+    np.testing.assert_allclose(*both, rtol=1e-5)
+    assert jaxent.softmax_kl_divergence(target_z, z, temperature=temperature) == INF
+
+
 @pytest.mark.parametrize("log_targets", [False, True])
 def test_target_mass_where_nothing_is_predicted_diverges(log_targets):
     log_p, t = np.array([-INF, 0.0], np.float32), np.array([0.5, 0.5], np.float32)
@@ -174,19 +216,3 @@ def test_target_mass_where_nothing_is_predicted_diverges(log_targets):
     else:
         assert jaxent.kl_divergence(log_p, t) == INF
     assert jaxent.softmax_kl_divergence(log_p, np.log(t)) == INF
-
-
-def test_debug_nans_stays_silent_on_legitimate_input():
-    rows = np.array([[1.0, -INF, 2.0], [0, 0, 0], [1e30, -1e30, 0]], np.float32)
-    ends = np.array([INF, -INF, 0.0, 1e30], np.float32)
-    with jax.debug_nans(True):
-        value_and_grad(integer, rows, np.array([2, 0, 1]), label_smoothing=0.0, z_loss=1e-3)
-        value_and_grad(jaxent.softmax_focal_loss, rows, np.array([2, 0, 1]), gamma=0.5)
-        value_and_grad(dense, rows, np.eye(3, dtype=np.float32)[[2, 0, 1]])
-        value_and_grad(jaxent.softmax_entropy, rows)
-        value_and_grad(jaxent.softmax_kl_divergence, rows, rows)
-        for loss in BINARY_LOSSES.values():
-            value_and_grad(loss, ends, np.array([1.0, 0, 1, 1]))
-            value_and_grad(loss, ends, np.array([0.0, 1, 0, 0]))
-        value_and_grad(jaxent.binary_cross_entropy, np.array([0.0, 1]), np.array([0.0, 1]))
-        value_and_grad(jaxent.entropy, np.array([0.0, 1.0]))
