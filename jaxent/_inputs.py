@@ -34,15 +34,12 @@ NON_NEGATIVE = (0, math.inf)
 ANY_NUMBER = (-math.inf, math.inf)
 
 
-def loss(
-    *, once: bool = False, **ranges: tuple[float, float]
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declares a public loss: one compiled call, its number options named with their ranges.
 
     Reverse mode keeps the arguments as they came, and what the core marks; the casts, masks and
     elementwise formulas between them are made again. Where value and gradient are compiled
-    together, a compiler may find that they are the same and make them `once`, if that is better
-    than a second pass over the arguments.
+    together the compiler is free to make what they share once.
 
     An option may be a Python number, which is checked to lie in its closed range, or an array,
     traced or not, which is not. Either way its value is traced: another value compiles nothing.
@@ -58,7 +55,7 @@ def loss(
         def keeping_arguments(**arguments):
             fixed = {name: arguments.pop(name) for name in static if name in arguments}
             loss = functools.partial(function, **fixed)
-            return jax.checkpoint(loss, policy=KEPT_FOR_BACKWARD, prevent_cse=not once)(**arguments)
+            return jax.checkpoint(loss, policy=KEPT_FOR_BACKWARD, prevent_cse=False)(**arguments)
 
         compiled = jax.jit(keeping_arguments, static_argnames=static)
 

@@ -88,7 +88,7 @@ def softmax_cross_entropy(
     return reduce(losses, rows.kept, weights, reduction)
 
 
-@loss(once=True, label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
+@loss(label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
 def softmax_cross_entropy_with_integer_labels(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -156,7 +156,7 @@ def softmax_cross_entropy_with_integer_labels(
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
-@loss(once=True, gamma=NON_NEGATIVE)
+@loss(gamma=NON_NEGATIVE)
 def softmax_focal_loss(
     logits: ArrayLike,
     labels: ArrayLike,

@@ -57,7 +57,7 @@ def cross_entropy(z: Array, y: Array, pos_weight: Array | None) -> Array:
     softplus = jnp.log1p(jnp.exp(-size))
     # Infinite logits count as the largest finite ones until the zeros have been multiplied on.
     finite = jnp.minimum(size, jnp.finfo(z.dtype).max)
-    nlp = jnp.minimum(jnp.maximum(-z, 0), finite) + softplus
+    nlp = softplus - jnp.maximum(jnp.minimum(z, 0), -finite)
     nlq = jnp.minimum(jnp.maximum(z, 0), finite) + softplus
     positive, negative = y * nlp, -(y + -1) * nlq
     if pos_weight is None:

@@ -8,12 +8,15 @@ selection in it; and which stores in full what two such passes share.
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.rows import Rows
 
 # A row of more than these bytes leaves the CPU's fast path, unless summed window by window.
 _LONG_ROW, _WINDOW = 2**17, 2**12
+# In a row of fewer classes the CPU compares them all sooner than it finds the place of one.
+_SHORT_ROW = 2**7
 
 
 def maxima(rows: Rows) -> Array:
@@ -81,11 +84,26 @@ def row_sum(x: Array) -> Array:
 
 def pick(x: Array, labels: Array) -> Array:
     """x_y of each row, for labels y in [0, V)."""
-    # Of narrow floats the bits: the CPU would widen the whole array to take a few numbers of it.
-    bits = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize)
-    if bits is None or not jnp.issubdtype(x.dtype, jnp.floating):
-        return jnp.squeeze(jnp.take_along_axis(x, labels[..., None], axis=-1, mode="clip"), -1)
-    return lax.bitcast_convert_type(pick(lax.bitcast_convert_type(x, bits), labels), x.dtype)
+
+    def by_gather(x, labels):
+        # Of narrow floats the bits: the CPU would widen the whole array for a few numbers of it.
+        bits = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, x.dtype)
+        taken = jnp.take_along_axis(_cast_bits(x, bits), labels[..., None], axis=-1, mode="clip")
+        return _cast_bits(jnp.squeeze(taken, -1), x.dtype)
+
+    def by_select(x, labels):
+        return jnp.sum(jnp.where(_is_label(x, labels), x, 0), axis=-1)
+
+    return lax.platform_dependent(x, labels, cpu=by_gather, default=by_select)
+
+
+def _cast_bits(x: Array, dtype: DTypeLike) -> Array:
+    return x if x.dtype == dtype else lax.bitcast_convert_type(x, dtype)
+
+
+def _is_label(x: Array, labels: Array) -> Array:
+    classes = lax.broadcasted_iota(labels.dtype, x.shape, x.ndim - 1)
+    return classes == labels[..., None]
 
 
 def place(x: Array, labels: Array, value: Array) -> Array:
@@ -97,11 +115,12 @@ def place(x: Array, labels: Array, value: Array) -> Array:
         return at.set(value, mode="promise_in_bounds", unique_indices=True)
 
     def by_select(x, labels, value):
-        classes = lax.broadcasted_iota(labels.dtype, x.shape, x.ndim - 1)
-        return jnp.where(classes == labels[..., None], value[..., None], x)
+        return jnp.where(_is_label(x, labels), value[..., None], x)
 
     # The CPU scatters in place, where a selection would slow the loop down by half; elsewhere a
     # selection joins the loop for nothing.
+    if x.shape[-1] < _SHORT_ROW:
+        return by_select(x, labels, value)
     return lax.platform_dependent(x, labels, value, cpu=by_scatter, default=by_select)
 
 

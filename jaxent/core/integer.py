@@ -92,7 +92,7 @@ def _statistics(
     """The statistics of rows of maximum m, with the sum over the classes but the label given."""
     z_label = pick(rows.values, labels).astype(m.dtype)
     if rows.classes is not None:
-        z_label = jnp.where(pick(rows.classes, labels), z_label, -jnp.inf)
+        z_label = jnp.where(pick(rows.classes.astype(m.dtype), labels) == 1, z_label, -jnp.inf)
     gap = jnp.squeeze(gaps_and_exps(z_label[..., None], m)[0], -1)
     if rows.kept is not None:
         others, gap = (jnp.where(rows.kept, x, 0) for x in (others, gap))
@@ -125,9 +125,9 @@ def _by_logits(
     s = 1 + stats.rest
     others = _others(rows, labels, maxima(rows))
     scale = (1 / s)[..., None]
-    label = -stats.miss
-    nll = place(others, labels, label * s) * scale
-    p = place(others, labels, (1 + label) * s) * scale
+    p_label = jnp.exp(-stats.nll)
+    nll = place(others, labels, -stats.miss * s) * scale
+    p = place(others, labels, p_label * s) * scale
     w = _weights(rows, class_weights, p.dtype)
     z_dot = rows.zeroed(logits_dot.astype(p.dtype))
 
@@ -139,7 +139,7 @@ def _by_logits(
         max=jnp.zeros_like(stats.max),
         rest=s * along(p),
         nll=nll_dot,
-        miss=jnp.exp(-stats.nll) * nll_dot,
+        miss=p_label * nll_dot,
         sum_nll=along(jnp.sum(w, axis=-1, keepdims=True) * p - w),
     )
 
