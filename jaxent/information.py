@@ -12,7 +12,7 @@ from jaxent._inputs import Axis, expect_floating, loss
 from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
-from jaxent.core.xlogy import xlogy
+from jaxent.core.xlogy import xlogx
 
 
 @loss()
@@ -75,7 +75,7 @@ def entropy(probs: ArrayLike, axis: Axis = -1) -> Array:
     References: Shannon, "A mathematical theory of communication", 1948.
     """
     p = widen(_classes.rows("probs", probs, axis, None).values)
-    return 0 - jnp.sum(xlogy(p, p), axis=-1)
+    return 0 - jnp.sum(xlogx(p), axis=-1)
 
 
 @loss()

@@ -308,7 +308,7 @@ def softmax_stats(
     of_label = integer_stats(rows.only(valid), None, y)
     wrong = ~valid if rows.kept is None else ~valid & rows.kept
     nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
-    return unlabelled_stats(rows.only(valid))._replace(nll=nll, miss=miss)
+    return unlabelled_stats(rows)._replace(nll=nll, miss=miss)
 
 
 def _with_z_loss(losses: Array, lse: Array, z_loss: ArrayLike | None) -> Array:

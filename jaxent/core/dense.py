@@ -130,7 +130,7 @@ def _by_logits(
 ) -> SoftmaxStats:
     """`label_slopes` of (exponentials, probabilities) are those of `nll` and `miss`."""
     gaps, exps, p = recompute(rows, stats)
-    z_dot, w = rows.zeroed(logits_dot.astype(p.dtype)), rows.ones(p.dtype)
+    z_dot, w = rows.moving(logits_dot, p.dtype), rows.ones(p.dtype)
     nll, miss = label_slopes(exps, p)
     mean_gap = (stats.entropy - jnp.log1p(stats.rest))[..., None]
 

@@ -129,7 +129,7 @@ def _by_logits(
     nll = place(others, labels, -stats.miss * s) * scale
     p = place(others, labels, p_label * s) * scale
     w = _weights(rows, class_weights, p.dtype)
-    z_dot = rows.zeroed(logits_dot.astype(p.dtype))
+    z_dot = rows.moving(logits_dot, p.dtype)
 
     def along(slopes):
         return jnp.sum(slopes * z_dot, axis=-1)

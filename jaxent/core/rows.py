@@ -35,6 +35,11 @@ class Rows(NamedTuple):
         """Any (..., V), 0 in the rows dropped."""
         return x if self.kept is None else jnp.where(self.kept[..., None], x, 0)
 
+    def moving(self, tangent: Array, dtype: DTypeLike) -> Array:
+        """The tangent of the values in a dtype, 0 in the classes and the rows dropped."""
+        tangent = tangent.astype(dtype)
+        return self.zeroed(tangent if self.classes is None else jnp.where(self.classes, tangent, 0))
+
     def ones(self, dtype: DTypeLike) -> Array:
         """1 for the classes kept and 0 for the others; broadcasts against the values."""
         if self.classes is None:
