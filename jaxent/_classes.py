@@ -19,7 +19,7 @@ from jaxent._inputs import (
     expect_shape,
     kept_elements,
 )
-from jaxent.core.dtypes import compute_dtype
+from jaxent.core.dtypes import as_rounded, compute_dtype
 from jaxent.core.rows import Rows
 from jaxent.core.xlogy import weigh
 
@@ -34,6 +34,7 @@ def rows(
     """Judges an array with a class axis. What is dropped from it is still there."""
     values = jnp.asarray(values)
     expect_floating(name, values)
+    values = as_rounded(values)
     last = class_axis_last(values, axis)
     if last.shape[-1] == 0:
         raise ValueError(f"{name} must have a class along axis {axis}, got shape {values.shape}")
@@ -41,7 +42,7 @@ def rows(
     if where is not None and jnp.ndim(where) == values.ndim:
         where = jnp.asarray(where)
         expect_boolean("where", where)
-        expect_shape("where", where, values.shape, name)
+        expect_shape("where", where, values.shape, f"{name} or of its rows")
         classes = class_axis_last(where, axis)
         where = jnp.any(classes, axis=-1)
     return Rows(last, classes, kept_elements(last.shape[:-1], where, weights))

@@ -38,7 +38,8 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
     """Declares a public loss: one compiled call, its number options named with their ranges.
 
     Reverse mode keeps the arguments as they came, and what the core marks; the casts, masks and
-    elementwise formulas between them are made again.
+    elementwise formulas between them are made again. Where value and gradient are compiled
+    together the compiler is free to make what they share once.
 
     An option may be a Python number, which is checked to lie in its closed range, or an array,
     traced or not, which is not. Either way its value is traced: another value compiles nothing.
@@ -54,22 +55,26 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
         def keeping_arguments(**arguments):
             fixed = {name: arguments.pop(name) for name in static if name in arguments}
             loss = functools.partial(function, **fixed)
-            return jax.checkpoint(loss, policy=KEPT_FOR_BACKWARD)(**arguments)
+            return jax.checkpoint(loss, policy=KEPT_FOR_BACKWARD, prevent_cse=False)(**arguments)
 
         compiled = jax.jit(keeping_arguments, static_argnames=static)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                arguments = signature.bind(*args, **kwargs).arguments
+                bound = signature.bind(*args, **kwargs)
             except TypeError as error:
                 raise TypeError(f"{function.__name__}() {error}") from None
+            # A default that is spelled out compiles nothing new.
+            bound.apply_defaults()
+            arguments = bound.arguments
             for name, value in arguments.items():
                 if name in static or (value is None and name in optional):
                     continue
+                value = _array_like(name, value)
                 if name in ranges:
                     value = _number_option(name, value, *ranges[name])
-                arguments[name] = _array_like(name, value)
+                arguments[name] = value
             if "axis" in arguments:
                 arguments["axis"] = _hashable_axis(arguments["axis"])
             if not isinstance(arguments.get("reduction", "none"), str):
@@ -112,13 +117,10 @@ def _number_option(name: str, value: Any, low: float, high: float) -> Any:
 
 
 def _hashable_axis(axis: Any) -> Axis:
-    try:
-        if axis is None or isinstance(axis, tuple):
-            return axis and tuple(operator.index(a) for a in axis)
-        if not isinstance(axis, bool):
-            return operator.index(axis)
-    except TypeError:
-        pass
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if axis is None or all(hasattr(a, "__index__") and not isinstance(a, bool) for a in axes):
+        whole = tuple(operator.index(a) for a in axes if a is not None)
+        return None if axis is None else whole if isinstance(axis, tuple) else whole[0]
     raise TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}")
 
 

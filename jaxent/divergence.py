@@ -57,8 +57,8 @@ def kl_divergence(
     """
     log_p, t, kept = _two("log_predictions", log_predictions, "targets", targets, axis, where)
     absent = t == 0
-    t, log_p = jnp.where(absent, 1, t), jnp.where(absent, 0, log_p)
-    return _sum(jnp.where(absent, 0, t * (jnp.log(t) - log_p)), kept)
+    log_t = jnp.log(jnp.where(absent, 1, t))
+    return _sum(jnp.where(absent, weigh(jnp.zeros_like(t), log_p), t * (log_t - log_p)), kept)
 
 
 @loss()
@@ -93,8 +93,9 @@ def kl_divergence_with_log_targets(
     inputs = "log_predictions", log_predictions, "log_targets", log_targets
     log_p, log_t, kept = _two(*inputs, axis, where)
     absent = log_t == -jnp.inf
-    log_p, log_t = (jnp.where(absent, 0, x) for x in (log_p, log_t))
-    return _sum(jnp.where(absent, 0, weigh(jnp.exp(log_t), log_t - log_p)), kept)
+    log_t = jnp.where(absent, 0, log_t)
+    terms = weigh(jnp.exp(log_t), log_t - jnp.where(absent, 0, log_p))
+    return _sum(jnp.where(absent, weigh(jnp.zeros_like(log_t), log_p), terms), kept)
 
 
 @loss()
@@ -236,7 +237,7 @@ def _two(
 
 def _divided(rows: Rows, temperature: Array, dtype: DTypeLike) -> Rows:
     """The rows over the temperature, shifted so that a low temperature takes them nowhere."""
-    z = rows.filled(dtype, -jnp.inf)
+    z = rows.logits(dtype)
     z = z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
     # An infinite logit stays, and has no derivative by the temperature.
     infinite = jnp.isinf(z)

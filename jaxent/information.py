@@ -9,10 +9,10 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._inputs import Axis, expect_floating, loss
-from jaxent.core.bernoulli import bernoulli_stats
+from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
-from jaxent.core.xlogy import xlogy
+from jaxent.core.xlogy import xlogx
 
 
 @loss()
@@ -75,7 +75,7 @@ def entropy(probs: ArrayLike, axis: Axis = -1) -> Array:
     References: Shannon, "A mathematical theory of communication", 1948.
     """
     p = widen(_classes.rows("probs", probs, axis, None).values)
-    return 0 - jnp.sum(xlogy(p, p), axis=-1)
+    return 0 - jnp.sum(xlogx(p), axis=-1)
 
 
 @loss()
@@ -140,4 +140,4 @@ def sigmoid_entropy(logits: ArrayLike) -> Array:
     """
     logits = jnp.asarray(logits)
     expect_floating("logits", logits)
-    return bernoulli_stats(logits).entropy
+    return bernoulli_entropy(widen(logits))

@@ -4,10 +4,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxent._inputs import FRACTION, NON_NEGATIVE, elements, loss, number, option, per_class_option
-from jaxent.core.bernoulli import bernoulli_stats
+from jaxent.core.bernoulli import cross_entropy, focal_terms
 from jaxent.core.focal import balance, focal
 from jaxent.core.labels import smooth
-from jaxent.core.xlogy import mix, weigh
 from jaxent.reduction import Reduced, Reduction, reduce
 
 
@@ -68,11 +67,8 @@ def sigmoid_binary_cross_entropy(
     binary = elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.labels.dtype)
     y = smooth(binary.labels, smoothing, jnp.full_like(binary.labels, 0.5))
-    stats = bernoulli_stats(binary.values.astype(y.dtype))
-    positive = stats.nlp
-    if pos_weight is not None:
-        positive = weigh(per_class_option("pos_weight", pos_weight, binary), positive)
-    losses = mix(y, positive, stats.nlq)
+    by_class = None if pos_weight is None else per_class_option("pos_weight", pos_weight, binary)
+    losses = cross_entropy(binary.values.astype(y.dtype), y, by_class)
     return reduce(losses, binary.kept, weights, reduction)
 
 
@@ -130,8 +126,7 @@ def sigmoid_focal_loss(
     binary = elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.labels.dtype)
     y = smooth(binary.labels, smoothing, jnp.full_like(binary.labels, 0.5))
-    stats = bernoulli_stats(binary.values.astype(y.dtype))
-    ce, miss = mix(y, stats.nlp, stats.nlq), mix(y, stats.q, stats.p)
+    ce, miss = focal_terms(binary.values.astype(y.dtype), y)
     losses = focal(ce, miss, number("gamma", gamma, y.dtype))
     losses = balance(losses, y, option("alpha", alpha, y.dtype))
     return reduce(losses, binary.kept, weights, reduction)

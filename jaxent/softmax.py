@@ -6,9 +6,10 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._inputs import ANY_NUMBER, FRACTION, NON_NEGATIVE, Axis, loss, number, option
-from jaxent.core.dense import integer_stats, target_stats
+from jaxent.core.dense import target_stats, unlabelled_stats
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import focal
+from jaxent.core.integer import integer_stats
 from jaxent.core.labels import smooth
 from jaxent.core.stats import SoftmaxStats
 from jaxent.reduction import Reduced, Reduction, reduce
@@ -83,7 +84,7 @@ def softmax_cross_entropy(
     by_class = _classes.class_vector("class_weights", class_weights, rows, t.dtype)
     t = t if by_class is None else t * jnp.expand_dims(by_class, range(t.ndim - 1))
     stats = target_stats(rows, t)
-    losses = _with_z_loss(stats.nll, stats, z_loss)
+    losses = _with_z_loss(stats.nll, stats.lse, z_loss)
     return reduce(losses, rows.kept, weights, reduction)
 
 
@@ -151,7 +152,7 @@ def softmax_cross_entropy_with_integer_labels(
     smoothing = option("label_smoothing", label_smoothing, dtype)
     mean_nll = stats.sum_nll / _classes.class_count(rows, dtype)
     losses = smooth(_classes.class_weighted(stats.nll, y, by_class), smoothing, mean_nll)
-    losses = _with_z_loss(losses, stats, z_loss)
+    losses = _with_z_loss(losses, stats.lse, z_loss)
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
@@ -304,14 +305,14 @@ def softmax_stats(
         t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
         return target_stats(rows, t)
     y, valid = _classes.class_numbers("logits", labels, rows)
-    stats = integer_stats(rows.only(valid), None, y)
+    of_label = integer_stats(rows.only(valid), None, y)
     wrong = ~valid if rows.kept is None else ~valid & rows.kept
-    nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (stats.nll, stats.miss))
-    return stats._replace(nll=nll, miss=miss)
+    nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
+    return unlabelled_stats(rows)._replace(nll=nll, miss=miss)
 
 
-def _with_z_loss(losses: Array, stats: SoftmaxStats, z_loss: ArrayLike | None) -> Array:
+def _with_z_loss(losses: Array, lse: Array, z_loss: ArrayLike | None) -> Array:
     """Adds z_loss · lse², which keeps the log-normaliser near 0."""
     factor = option("z_loss", z_loss, losses.dtype)
     # Not the square first: its slope would overflow for logits that the factor makes harmless.
-    return losses if factor is None else losses + (factor * stats.lse) * stats.lse
+    return losses if factor is None else losses + (factor * lse) * lse

@@ -9,6 +9,7 @@ import functools
 import chex
 import jax
 import jax.numpy as jnp
+import jax.test_util
 import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
@@ -111,6 +112,12 @@ def test_every_mode_agrees_with_differences_to_second_order(case):
     for mode, got in second.items():
         check(got, curvature, mode, rtol=1e-11, atol=1e-12)
     check(along_both, dot(curvature, v), "forward over forward", rtol=1e-11, atol=1e-12)
+
+
+@every_loss
+def test_check_grads(case):
+    total, floats = by_floats(case, case.make((1,), np.float64))
+    jax.test_util.check_grads(jax.jit(total), floats, order=2, modes=("fwd", "rev"), eps=1e-5, rtol=1e-4)
 
 
 @every_loss

@@ -1,65 +1,115 @@
-r"""The statistics of a Bernoulli logit, all from one exponential.
+r"""Losses and statistics of a Bernoulli logit.
 
-With z the logit, p = σ(z), q = 1 − p and u = exp(−|z|) in (0, 1]:
+With z the logit, p = σ(z), q = 1 − p, and softplus = log1p(exp(−|z|)):
 
-    p, q  =  1/(1 + u) and u/(1 + u), the larger one on z's side
-    nlp   =  −log p  =  max(−z, 0) + log1p(u)
-    nlq   =  −log q  =  max(z, 0) + log1p(u)
-    H     =  p·nlp + q·nlq  =  log1p(u) + |z|·u/(1 + u)
+    −log p  =  max(−z, 0) + softplus        −log q  =  max(z, 0) + softplus
+    H  =  −p log p − q log q  =  softplus + |z|·σ(−|z|)
 
 Every sum has terms of one sign, so nothing cancels: a confident answer costs 4e-9 when that is its
-cost. The derivatives are the statistics again, so the rule below, read once more, is every higher
+cost. The derivatives are the statistics again, so the rules below, read once more, are every higher
 derivative too:
 
-    dnlp = −q dz    dnlq = p dz    dp = p·q dz    dq = −p·q dz    dH = −p·q·z dz
-"""
+    d(−log p) = −q dz    d(−log q) = p dz    dp = p·q dz    dq = −p·q dz    dH = −p·q·z dz
 
-from typing import NamedTuple
+A value is written without a selection, a comparison, or a constant that the gradient has too:
+XLA's CPU compiler then runs it together with the sum over it in one pass and stores nothing.
+"""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxent.core.dtypes import widen
+from jaxent.core.tangents import along
 from jaxent.core.xlogy import weigh
 
 
-class BernoulliStats(NamedTuple):
-    """Per logit: the two probabilities, their negative logarithms, and the entropy."""
+@jax.custom_jvp
+def probabilities(z: Array) -> tuple[Array, Array]:
+    """p = σ(z) and q = σ(−z), each exact where it is small."""
+    return 1 / (1 + jnp.exp(-z)), 1 / (1 + jnp.exp(z))
 
-    p: Array
-    q: Array
-    nlp: Array
-    nlq: Array
-    entropy: Array
+
+@probabilities.defjvp
+def _probabilities_jvp(primals, tangents):
+    p, q = probabilities(*primals)
+    moved = p * q * tangents[0]
+    return (p, q), (moved, -moved)
 
 
 @jax.custom_jvp
-def bernoulli_stats(logits: Array) -> BernoulliStats:
-    """The statistics of each logit, in float32 or wider."""
-    z = widen(logits)
-    u = jnp.exp(-jnp.abs(z))
-    larger = 1 / (1 + u)
-    smaller = u * larger
-    softplus = jnp.log1p(u)
-    return BernoulliStats(
-        p=jnp.where(z >= 0, larger, smaller),
-        q=jnp.where(z >= 0, smaller, larger),
-        nlp=jnp.maximum(-z, 0) + softplus,
-        nlq=jnp.maximum(z, 0) + softplus,
-        entropy=softplus + weigh(smaller, jnp.abs(z)),
-    )
+def information(z: Array) -> tuple[Array, Array]:
+    """−log p and −log q."""
+    softplus = jnp.log1p(jnp.exp(-jnp.abs(z)))
+    return jnp.maximum(-z, 0) + softplus, jnp.maximum(z, 0) + softplus
 
 
-@bernoulli_stats.defjvp
-def _bernoulli_stats_jvp(primals, tangents):
-    stats = bernoulli_stats(*primals)
-    z, z_dot = widen(primals[0]), widen(tangents[0])
-    slope = stats.p * stats.q
-    return stats, BernoulliStats(
-        p=slope * z_dot,
-        q=-slope * z_dot,
-        nlp=-stats.q * z_dot,
-        nlq=stats.p * z_dot,
-        entropy=-weigh(slope, z) * z_dot,
+@information.defjvp
+def _information_jvp(primals, tangents):
+    (z,), (z_dot,) = primals, tangents
+    p, q = probabilities(z)
+    return information(z), (-q * z_dot, p * z_dot)
+
+
+@jax.custom_jvp
+def cross_entropy(z: Array, y: Array, pos_weight: Array | None) -> Array:
+    """−pos_weight · y log p − (1 − y) log q, with 0 · log 0 = 0."""
+    size = jnp.abs(z)
+    softplus = jnp.log1p(jnp.exp(-size))
+    # Infinite logits count as the largest finite ones until the zeros have been multiplied on.
+    finite = jnp.minimum(size, jnp.finfo(z.dtype).max)
+    nlp = softplus - jnp.maximum(jnp.minimum(z, 0), -finite)
+    nlq = jnp.minimum(jnp.maximum(z, 0), finite) + softplus
+    positive, negative = y * nlp, -(y + -1) * nlq
+    if pos_weight is None:
+        return _infinite_again(positive + negative, 1)
+    positive = _infinite_again(pos_weight * positive, jnp.minimum(pos_weight, 1))
+    return positive + _infinite_again(negative, 1)
+
+
+def _cross_entropy_jvp(primals, tangents):
+    z, y, pos_weight = primals
+    p, q = probabilities(z)
+    nlp, nlq = information(z)
+    by_z = (1 - y) * p - _times(pos_weight, y * q)
+    # What has no weight is absent, and infinite in only one of the two.
+    nlp, nlq = (
+        jnp.where((y == 0) & jnp.isinf(nlp), 0, nlp),
+        jnp.where((y == 1) & jnp.isinf(nlq), 0, nlq),
     )
+    by_y = _times(pos_weight, nlp) - nlq
+    slopes = (by_z, by_y) if pos_weight is None else (by_z, by_y, y * nlp)
+    return cross_entropy(*primals), along(tangents[: len(slopes)], *slopes)
+
+
+cross_entropy.defjvp(_cross_entropy_jvp, symbolic_zeros=True)
+
+
+def _times(weight: Array | None, x: Array) -> Array:
+    return x if weight is None else weigh(weight, x)
+
+
+def _infinite_again(x: Array, weight: Array | float) -> Array:
+    """x, and +inf where it is as large as only an infinite logit makes it."""
+    bound = float(jnp.finfo(x.dtype).max) * (1 - 2**-20)
+    return x + jnp.maximum(x - weight * bound, 0) * 2.0**40
+
+
+@jax.custom_jvp
+def bernoulli_entropy(z: Array) -> Array:
+    """H, in nats."""
+    size = jnp.abs(z)
+    u = jnp.exp(-size)
+    return jnp.log1p(u) + weigh(u / (1 + u), size)
+
+
+@bernoulli_entropy.defjvp
+def _bernoulli_entropy_jvp(primals, tangents):
+    (z,), (z_dot,) = primals, tangents
+    p, q = probabilities(z)
+    return bernoulli_entropy(z), -weigh(p * q, z) * z_dot
+
+
+def focal_terms(z: Array, y: Array) -> tuple[Array, Array]:
+    """The cross-entropy and the probability 1 − p_t that it misses, which the focal loss weighs."""
+    p, q = probabilities(z)
+    return cross_entropy(z, y, None), y * q - (y + -1) * p

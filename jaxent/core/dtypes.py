@@ -1,5 +1,6 @@
 """The precision of computation: float32, or float64 when an input is."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
@@ -14,3 +15,12 @@ def compute_dtype(*arrays: Array | None) -> DTypeLike:
 def widen(x: Array, dtype: DTypeLike | None = None) -> Array:
     """x in the dtype of computation. The derivative comes back in the dtype of x."""
     return x.astype(compute_dtype(x) if dtype is None else dtype)
+
+
+def as_rounded(x: Array) -> Array:
+    """x as its dtype holds it.
+
+    A compiler may leave out a rounding to 16 bits that it finds just before, in one use of x and
+    not in another: a row's maximum and its label have to be of one row.
+    """
+    return x if x.dtype.itemsize >= 4 else jax.lax.optimization_barrier(x)

@@ -10,29 +10,45 @@ from jaxent.core.xlogy import weigh
 
 @jax.custom_jvp
 def focal(ce: Array, miss: Array, gamma: Array) -> Array:
-    """miss^γ · ce, for a cross-entropy `ce` and the probability `miss` = 1 − p_t that it misses.
-
-    The derivative by `miss` is γ · miss^(γ−1) · ce. Two points need care. At miss = 0 (a certain
-    and right answer) ce is 0 too, and the product tends to 0 for every γ ≥ 0 although
-    miss^(γ−1) may be infinite. Where ce is so large that the slope overflows (a certain and wrong
-    answer), `miss` has stopped moving exponentially fast, so that the slope times its change
-    tends to 0. At both the slope is taken as 0.
-    """
-    return jnp.where(miss > 0, miss, 1) ** gamma * jnp.where(miss == 0, 0, ce)
+    """miss^γ · ce, for a cross-entropy `ce` and the probability `miss` = 1 − p_t that it misses."""
+    return miss**gamma * ce
 
 
 def _focal_jvp(primals, tangents):
     ce, miss, gamma = primals
     base = jnp.where(miss > 0, miss, 1)
     power = base**gamma
-    slope = gamma * (power / base)
-    moving = (miss > 0) & jnp.isfinite(slope * ce)
-    by_miss = jnp.where(moving, slope, 0) * jnp.where(moving, ce, 0)
     by_gamma = weigh(jnp.log(base), power * ce)
-    return focal(ce, miss, gamma), along(tangents, power, by_miss, by_gamma)
+    slopes = power, gamma * _scaled(ce, miss, gamma - 1), by_gamma
+    return focal(ce, miss, gamma), along(tangents, *slopes)
 
 
 focal.defjvp(_focal_jvp, symbolic_zeros=True)
+
+
+@jax.custom_jvp
+def _scaled(ce: Array, miss: Array, k: Array) -> Array:
+    """miss^k · ce for an exponent that may be negative: what the slopes by `miss` are made of.
+
+    Two points need care. At miss = 0 (a certain and right answer) ce is 0 too, and what the slope
+    is multiplied by tends to 0 faster than it grows. Where ce is infinite (a certain and wrong
+    answer), `miss` has stopped moving exponentially fast. At both the slope is taken as 0.
+    """
+    base = jnp.where(miss > 0, miss, 1)
+    # ce is no smaller than miss: their ratio takes one power of a tiny miss out of the way.
+    scaled = base ** (k + 1) * (ce / base)
+    return jnp.where((miss > 0) & jnp.isfinite(scaled), scaled, 0)
+
+
+def _scaled_jvp(primals, tangents):
+    ce, miss, k = primals
+    base = jnp.where(miss > 0, miss, 1)
+    scaled = _scaled(ce, miss, k)
+    slopes = base**k, k * _scaled(ce, miss, k - 1), scaled * jnp.log(base)
+    return scaled, along(tangents, *slopes)
+
+
+_scaled.defjvp(_scaled_jvp, symbolic_zeros=True)
 
 
 def balance(losses: Array, y: Array, alpha: Array | None) -> Array:

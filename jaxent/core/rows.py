@@ -22,12 +22,26 @@ class Rows(NamedTuple):
         """The same, keeping no row that is not in `kept`."""
         return self._replace(kept=kept if self.kept is None else self.kept & kept)
 
-    def filled(self, dtype: DTypeLike, fill: float) -> Array:
-        """The values in a dtype, `fill` in the classes dropped and 0 in the rows dropped."""
+    def without_classes(self, dtype: DTypeLike) -> Array:
+        """The values in a dtype, −inf in the classes dropped. What is in a row dropped stays."""
         x = self.values.astype(dtype)
-        x = x if self.classes is None else jnp.where(self.classes, x, fill)
-        return self.zeroed(x)
+        return x if self.classes is None else jnp.where(self.classes, x, -jnp.inf)
+
+    def logits(self, dtype: DTypeLike) -> Array:
+        """The values in a dtype, −inf in the classes dropped and 0 in the rows dropped."""
+        return self.zeroed(self.without_classes(dtype))
 
     def zeroed(self, x: Array) -> Array:
         """Any (..., V), 0 in the rows dropped."""
         return x if self.kept is None else jnp.where(self.kept[..., None], x, 0)
+
+    def moving(self, tangent: Array, dtype: DTypeLike) -> Array:
+        """The tangent of the values in a dtype, 0 in the classes and the rows dropped."""
+        tangent = tangent.astype(dtype)
+        return self.zeroed(tangent if self.classes is None else jnp.where(self.classes, tangent, 0))
+
+    def ones(self, dtype: DTypeLike) -> Array:
+        """1 for the classes kept and 0 for the others; broadcasts against the values."""
+        if self.classes is None:
+            return jnp.ones((1,) * (self.values.ndim - 1) + self.values.shape[-1:], dtype)
+        return self.classes.astype(dtype)

@@ -1,7 +1,12 @@
 """Sums of the derivatives along the arguments that move."""
 
+from typing import TypeVar
+
+import jax
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
+
+T = TypeVar("T")
 
 
 def along(tangents: tuple, *slopes: Array) -> Array:
@@ -11,4 +16,9 @@ def along(tangents: tuple, *slopes: Array) -> Array:
         for slope, tangent in zip(slopes, tangents, strict=True)
         if not isinstance(tangent, SymbolicZero)
     ]
-    return sum(terms[1:], start=terms[0])
+    return total(terms)
+
+
+def total(terms: list[T]) -> T:
+    """The sum of arrays, or of tuples of arrays."""
+    return jax.tree.map(lambda *x: sum(x[1:], start=x[0]), *terms)

@@ -46,6 +46,18 @@ def xlogy(x: Array, y: Array) -> Array:
     return x * jnp.log(jnp.where((x == 0) & (y == 0), 1, y))
 
 
+@jax.custom_jvp
+def xlogx(x: Array) -> Array:
+    """x · log x, with 0 · log 0 = 0."""
+    return xlogy(x, x)
+
+
+@xlogx.defjvp
+def _xlogx_jvp(primals, tangents):
+    (x,), (x_dot,) = primals, tangents
+    return xlogx(x), jnp.where(x == 0, 0, jnp.log(jnp.where(x == 0, 1, x)) + 1) * x_dot
+
+
 def xlog1my(x: Array, y: Array) -> Array:
     """x · log(1 − y), with 0 · log 0 = 0."""
     return x * log1my(jnp.where((x == 0) & (y == 1), 0, y))

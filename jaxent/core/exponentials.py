@@ -1,0 +1,132 @@
+"""The exponentials of a row against its maximum, and what is done with them.
+
+The shapes below are chosen with XLA's CPU compiler in mind, which runs a reduction together with
+the arithmetic before it as one pass of a library, provided that this has no comparison and no
+selection in it; and which stores in full what two such passes share.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from jaxent.core.dtypes import compute_dtype
+from jaxent.core.rows import Rows
+
+# A row of more than these bytes leaves the CPU's fast path, unless summed window by window.
+_LONG_ROW, _WINDOW = 2**17, 2**12
+# In a row of fewer classes the CPU compares them all sooner than it finds the place of one.
+_SHORT_ROW = 2**7
+
+
+def maxima(rows: Rows) -> Array:
+    """The largest value of each row, 0 in the rows dropped. Held constant in derivatives."""
+    dtype = compute_dtype(rows.values)
+    if rows.classes is None:
+        m = jnp.max(rows.values, axis=-1).astype(dtype)
+    else:
+        m = jnp.max(rows.logits(dtype), axis=-1)
+    m = m if rows.kept is None else jnp.where(rows.kept, m, 0)
+    return lax.stop_gradient(m)
+
+
+def gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
+    """The gaps m − z_j ≥ 0 and the exponentials exp(z_j − m), for rows z of maximum m."""
+    # A row all at −inf has no maximum to subtract: its exponentials are all 0.
+    reference = jnp.maximum(m, jnp.finfo(m.dtype).min)[..., None]
+    z = _capped(z, reference)
+    gaps = reference - z
+    exps = jnp.exp(-gaps)
+    if exps.dtype == jnp.float64:
+        # Who asks for float64 asks for digits: the rounding of m − z_j, which exp multiplies by
+        # up to gap/2, is put back. In float32 that would double the time of a loss.
+        exps = exps - exps * lax.stop_gradient(_rounding(reference, z, gaps))
+    return gaps, exps
+
+
+@jax.custom_jvp
+def _capped(z: Array, m: Array) -> Array:
+    """z, which is nowhere above m, so that its derivative is that of z.
+
+    Saying so keeps the compiler from contracting `x * c - m` into a fused multiply-add, which
+    would leave the rounding residue of x * c at the maximum instead of 0.
+    """
+    return jnp.minimum(z, m)
+
+
+@_capped.defjvp
+def _capped_jvp(primals, tangents):
+    return _capped(*primals), tangents[0]
+
+
+def _rounding(m: Array, z: Array, gaps: Array) -> Array:
+    """What m − z lost when it was rounded to `gaps` (Knuth's TwoSum)."""
+    # Past a gap of 1000 the exponential is 0; stopping there keeps infinities out.
+    gaps = jnp.minimum(gaps, 1000)
+    z = jnp.maximum(z, (m - gaps) - 1)
+    rounded = gaps - m
+    return (m - (gaps - rounded)) - (z + rounded)
+
+
+def row_sum(x: Array) -> Array:
+    """Σ x over the last axis."""
+    if x.shape[-1] * x.dtype.itemsize <= _LONG_ROW:
+        return jnp.sum(x, axis=-1)
+
+    def by_windows(x):
+        ones, tail = (1,) * (x.ndim - 1), -x.shape[-1] % _WINDOW
+        window, padding = (*ones, _WINDOW), (*((0, 0) for _ in ones), (0, tail))
+        zero = jnp.zeros((), x.dtype)
+        return jnp.sum(lax.reduce_window(x, zero, lax.add, window, window, padding), axis=-1)
+
+    return lax.platform_dependent(x, cpu=by_windows, default=lambda x: jnp.sum(x, axis=-1))
+
+
+def pick(x: Array, labels: Array) -> Array:
+    """x_y of each row, for labels y in [0, V)."""
+
+    def by_gather(x, labels):
+        # Of narrow floats the bits: the CPU would widen the whole array for a few numbers of it.
+        bits = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, x.dtype)
+        taken = jnp.take_along_axis(_cast_bits(x, bits), labels[..., None], axis=-1, mode="clip")
+        return _cast_bits(jnp.squeeze(taken, -1), x.dtype)
+
+    def by_select(x, labels):
+        return jnp.sum(jnp.where(_is_label(x, labels), x, 0), axis=-1)
+
+    return lax.platform_dependent(x, labels, cpu=by_gather, default=by_select)
+
+
+def _cast_bits(x: Array, dtype: DTypeLike) -> Array:
+    return x if x.dtype == dtype else lax.bitcast_convert_type(x, dtype)
+
+
+def _is_label(x: Array, labels: Array) -> Array:
+    classes = lax.broadcasted_iota(labels.dtype, x.shape, x.ndim - 1)
+    return classes == labels[..., None]
+
+
+def place(x: Array, labels: Array, value: Array) -> Array:
+    """x with x_y of each row replaced by the value."""
+
+    def by_scatter(x, labels, value):
+        batch = jnp.indices(labels.shape, sparse=True)
+        at = x.at[(*batch, labels)]
+        return at.set(value, mode="promise_in_bounds", unique_indices=True)
+
+    def by_select(x, labels, value):
+        return jnp.where(_is_label(x, labels), value[..., None], x)
+
+    # The CPU scatters in place, where a selection would slow the loop down by half; elsewhere a
+    # selection joins the loop for nothing.
+    if x.shape[-1] < _SHORT_ROW:
+        return by_select(x, labels, value)
+    return lax.platform_dependent(x, labels, value, cpu=by_scatter, default=by_select)
+
+
+def distance_from(labels: Array, like: Array) -> Array:
+    """|j − y| for every class j of rows like those given, in their dtype."""
+    # Of integers up to 2^24 float32 makes no other, and stays on the CPU's fast path.
+    dtype = like.dtype if like.shape[-1] <= 2**24 else labels.dtype
+    classes = lax.broadcasted_iota(dtype, like.shape, like.ndim - 1)
+    return jnp.abs(classes - labels[..., None].astype(dtype)).astype(like.dtype)

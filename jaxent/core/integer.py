@@ -1,0 +1,153 @@
+r"""Statistics of rows whose label is a class number, and their derivative rule.
+
+A label y is left out of the sum instead of the maximum, S = Σ_{j≠y} e_j, which serves the loss of
+a class number alike. Where y is the maximum, S is the rest of the row, without cancellation; where
+it is not, S ≥ 1, and the loss has the gap m − z_y besides. With s = S + e_y:
+
+    nll   =  (m − z_y) + log s        ∂nll/∂z_j   =  p_j, and −S/s = −miss on the label
+    miss  =  1 − p_y  =  S/s          ∂miss/∂z_j  =  p_y · ∂nll/∂z_j
+
+The exponentials of value and gradient are made twice for reverse mode, which keeps the logits. A
+program that holds both finds them to be one, and the CPU keeps them in the gradient's own memory:
+in `_kept` the label is left out so that this is possible, in `integer_stats`, which stores no
+exponentials, so that the sum stays one pass.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.custom_derivatives import SymbolicZero
+from jax.typing import DTypeLike
+
+from jaxent.core.exponentials import distance_from, gaps_and_exps, maxima, pick, place, row_sum
+from jaxent.core.rows import Rows
+from jaxent.core.stats import kept_for_backward
+from jaxent.core.tangents import total
+from jaxent.core.xlogy import weigh
+
+
+class LabelStats(NamedTuple):
+    """What the losses of a class number are formulas of; see `SoftmaxStats`."""
+
+    max: Array
+    rest: Array
+    nll: Array
+    miss: Array
+    sum_nll: Array
+
+    @property
+    def lse(self) -> Array:
+        """The log-normaliser log Σ exp(z_j)."""
+        return self.max + jnp.log1p(self.rest)
+
+
+@jax.custom_jvp
+def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> LabelStats:
+    """The statistics of rows whose label is a class number in [0, V), of shape (...).
+
+    `class_weights` (V,) weigh the classes in `sum_nll`. A row dropped has those of a row of zeros.
+    """
+    m = maxima(rows)
+    _, exps = gaps_and_exps(rows.without_classes(m.dtype), m)
+    # 0 on the label and at least 1 elsewhere, which no exponential is above.
+    others = jnp.minimum(exps, distance_from(labels, exps))
+    return _statistics(rows, class_weights, labels, m, row_sum(others))
+
+
+@jax.custom_jvp
+def _kept(rows: Rows, class_weights: Array | None, labels: Array) -> LabelStats:
+    """The same, from exponentials that a gradient shall use again."""
+    m = maxima(rows)
+    others = _others(rows, labels, m)
+    return _statistics(rows, class_weights, labels, m, jnp.sum(others, axis=-1))
+
+
+def _integer_stats_jvp(primals, tangents):
+    rows, class_weights, labels = primals
+    rows_dot, weights_dot, _ = tangents
+    stats = kept_for_backward(_kept(*primals))
+    terms = []
+    if not isinstance(rows_dot.values, SymbolicZero):
+        terms.append(_by_logits(rows_dot.values, rows, class_weights, labels, stats))
+    if not (weights_dot is None or isinstance(weights_dot, SymbolicZero)):
+        terms.append(_by_class_weights(weights_dot, rows, stats))
+    return stats, total(terms)
+
+
+integer_stats.defjvp(_integer_stats_jvp, symbolic_zeros=True)
+_kept.defjvp(_integer_stats_jvp, symbolic_zeros=True)
+
+
+def _others(rows: Rows, labels: Array, m: Array) -> Array:
+    """The exponentials, with 0 for that of the label."""
+    _, exps = gaps_and_exps(rows.logits(m.dtype), m)
+    return place(exps, labels, jnp.zeros_like(m))
+
+
+def _statistics(
+    rows: Rows, class_weights: Array | None, labels: Array, m: Array, others: Array
+) -> LabelStats:
+    """The statistics of rows of maximum m, with the sum over the classes but the label given."""
+    z_label = pick(rows.values, labels).astype(m.dtype)
+    if rows.classes is not None:
+        z_label = jnp.where(pick(rows.classes.astype(m.dtype), labels) == 1, z_label, -jnp.inf)
+    gap = jnp.squeeze(gaps_and_exps(z_label[..., None], m)[0], -1)
+    if rows.kept is not None:
+        others, gap = (jnp.where(rows.kept, x, 0) for x in (others, gap))
+    # The label's own exponential is 1 + expm1(−gap): where it is the maximum, exactly 1.
+    rest = others + jnp.expm1(-gap)
+    log_s = jnp.log1p(rest)
+    gaps, _ = gaps_and_exps(rows.logits(m.dtype), m)
+    w = _weights(rows, class_weights, m.dtype)
+    return LabelStats(
+        max=m,
+        rest=rest,
+        nll=gap + log_s,
+        miss=others / (1 + rest),
+        sum_nll=jnp.sum(weigh(w, gaps), axis=-1) + jnp.sum(w, axis=-1) * log_s,
+    )
+
+
+def _weights(rows: Rows, class_weights: Array | None, dtype: DTypeLike) -> Array:
+    """The weights of `sum_nll`, which broadcast against the logits: 0 for classes dropped."""
+    kept = rows.ones(dtype)
+    if class_weights is None:
+        return kept
+    by_class = jnp.expand_dims(class_weights.astype(dtype), range(kept.ndim - 1))
+    return by_class if rows.classes is None else jnp.where(rows.classes, by_class, 0)
+
+
+def _by_logits(
+    logits_dot: Array, rows: Rows, class_weights: Array | None, labels: Array, stats: LabelStats
+) -> LabelStats:
+    s = 1 + stats.rest
+    others = _others(rows, labels, maxima(rows))
+    scale = (1 / s)[..., None]
+    p_label = jnp.exp(-stats.nll)
+    nll = place(others, labels, -stats.miss * s) * scale
+    p = place(others, labels, p_label * s) * scale
+    w = _weights(rows, class_weights, p.dtype)
+    z_dot = rows.moving(logits_dot, p.dtype)
+
+    def along(slopes):
+        return jnp.sum(slopes * z_dot, axis=-1)
+
+    nll_dot = along(nll)
+    return LabelStats(
+        max=jnp.zeros_like(stats.max),
+        rest=s * along(p),
+        nll=nll_dot,
+        miss=p_label * nll_dot,
+        sum_nll=along(jnp.sum(w, axis=-1, keepdims=True) * p - w),
+    )
+
+
+def _by_class_weights(weights_dot: Array, rows: Rows, stats: LabelStats) -> LabelStats:
+    gaps, _ = gaps_and_exps(rows.logits(stats.max.dtype), stats.max)
+    # Where p_j is 0 the term is either absent or infinite, and moves with no weight.
+    nlp = jnp.where(jnp.isinf(gaps), 0, gaps + jnp.log1p(stats.rest)[..., None])
+    w_dot = _weights(rows, weights_dot, gaps.dtype)
+    still = jax.tree.map(jnp.zeros_like, stats)
+    return still._replace(sum_nll=jnp.sum(nlp * w_dot, axis=-1))
