@@ -5,7 +5,8 @@ float64 when an input is float64), returns nats, and hands gradients back in the
 Shapes and dtypes are judged when traced; nothing broadcasts. An argument that is left at `None` is
 absent. What the functions do at the edges, and how exact they are, stands in `docs/numerics.md`.
 
-The losses end in the same keywords, described here once:
+The losses end in the same keywords, described here once. Divergences have `where` alone, entropies
+none of them: `reduce_losses` reduces what those return.
 
 `where`
     Boolean, of the losses' shape: what is False is dropped. For losses with a class axis it may
@@ -25,30 +26,54 @@ are Python numbers, whose range is checked, or traced arrays, which are differen
 compiles nothing.
 """
 
-from jaxent.core.stats import SoftmaxStats as SoftmaxStats
-from jaxent.divergence import generalized_kl_divergence as generalized_kl_divergence
-from jaxent.divergence import jensen_shannon_divergence as jensen_shannon_divergence
-from jaxent.divergence import kl_divergence as kl_divergence
-from jaxent.divergence import kl_divergence_with_log_targets as kl_divergence_with_log_targets
-from jaxent.divergence import softmax_kl_divergence as softmax_kl_divergence
-from jaxent.information import entropy as entropy
-from jaxent.information import self_information as self_information
-from jaxent.information import sigmoid_entropy as sigmoid_entropy
-from jaxent.information import softmax_entropy as softmax_entropy
-from jaxent.probability import binary_cross_entropy as binary_cross_entropy
-from jaxent.probability import binary_focal_cross_entropy as binary_focal_cross_entropy
-from jaxent.probability import categorical_cross_entropy as categorical_cross_entropy
+from jaxent.core.stats import SoftmaxStats
+from jaxent.divergence import (
+    generalized_kl_divergence,
+    jensen_shannon_divergence,
+    kl_divergence,
+    kl_divergence_with_log_targets,
+    softmax_kl_divergence,
+)
+from jaxent.information import entropy, self_information, sigmoid_entropy, softmax_entropy
 from jaxent.probability import (
-    categorical_cross_entropy_with_integer_labels as categorical_cross_entropy_with_integer_labels,
+    binary_cross_entropy,
+    binary_focal_cross_entropy,
+    categorical_cross_entropy,
+    categorical_cross_entropy_with_integer_labels,
 )
-from jaxent.reduction import reduce_losses as reduce_losses
-from jaxent.regression import squared_error as squared_error
-from jaxent.sigmoid import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
-from jaxent.sigmoid import sigmoid_focal_loss as sigmoid_focal_loss
-from jaxent.softmax import poly_loss_cross_entropy as poly_loss_cross_entropy
-from jaxent.softmax import softmax_cross_entropy as softmax_cross_entropy
+from jaxent.reduction import reduce_losses
+from jaxent.regression import squared_error
+from jaxent.sigmoid import sigmoid_binary_cross_entropy, sigmoid_focal_loss
 from jaxent.softmax import (
-    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
+    poly_loss_cross_entropy,
+    softmax_cross_entropy,
+    softmax_cross_entropy_with_integer_labels,
+    softmax_focal_loss,
+    softmax_stats,
 )
-from jaxent.softmax import softmax_focal_loss as softmax_focal_loss
-from jaxent.softmax import softmax_stats as softmax_stats
+
+__all__ = [
+    "SoftmaxStats",
+    "binary_cross_entropy",
+    "binary_focal_cross_entropy",
+    "categorical_cross_entropy",
+    "categorical_cross_entropy_with_integer_labels",
+    "entropy",
+    "generalized_kl_divergence",
+    "jensen_shannon_divergence",
+    "kl_divergence",
+    "kl_divergence_with_log_targets",
+    "poly_loss_cross_entropy",
+    "reduce_losses",
+    "self_information",
+    "sigmoid_binary_cross_entropy",
+    "sigmoid_entropy",
+    "sigmoid_focal_loss",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_with_integer_labels",
+    "softmax_entropy",
+    "softmax_focal_loss",
+    "softmax_kl_divergence",
+    "softmax_stats",
+    "squared_error",
+]

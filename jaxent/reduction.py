@@ -33,7 +33,8 @@ def reduce_losses(
 
     Returns:
       `(...)` for "none", the pair (total, count) for "total_and_count", a number otherwise, in
-      float32, or float64 where an input is. Where nothing is kept, 0.
+      float32, or float64 where an input is. Where nothing is kept, 0; where weights of both signs
+      cancel, a weighted mean is what dividing by 0 gives.
 
     Raises:
       TypeError: `losses` not floating, `where` not boolean.

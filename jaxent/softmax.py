@@ -284,8 +284,9 @@ def softmax_stats(
         row are finite and meaningless: drop it in `reduce_losses` too.
 
     Returns:
-      `SoftmaxStats`, whose members have the shape of the rows: `lse`, `nll`, `miss`, `sum_nll`,
-      `entropy`. `nll` and `miss` are NaN where a label is no class.
+      `SoftmaxStats`, a named tuple of arrays of the rows' shape: `max`, `rest`, `nll`, `miss`,
+      `sum_nll`, `entropy`, with the property `lse`. `nll` and `miss` are NaN where a label is no
+      class, and have no derivative there.
 
     Raises: as `softmax_cross_entropy` and `softmax_cross_entropy_with_integer_labels`.
 

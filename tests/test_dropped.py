@@ -3,9 +3,11 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxent
 from tests.edges import (
     INF,
     INTEGER_LOSSES,
@@ -145,7 +147,28 @@ def test_a_dropped_class_is_as_if_it_were_not_there(loss):
             np.testing.assert_array_equal(gradient[:, 1], 0)
 
 
-def test_a_label_on_a_dropped_class_costs_infinity():
-    keep = np.array([[True, False, True]])
-    assert integer(Z[:1], np.array([1]), where=keep) == INF
-    assert dense(Z[:1], T[:1], where=keep) == INF
+@pytest.mark.parametrize("smoothing", [{}, {"label_smoothing": 0.1, "z_loss": 0.1}], ids=str)
+def test_a_label_on_a_dropped_class_costs_infinity_and_moves_no_dropped_class(smoothing):
+    keep, one_hot = np.array([[True, False, True]]), np.array([[0.0, 1, 0]])
+    labelled = (
+        (functools.partial(integer, **smoothing), np.array([1])),
+        (functools.partial(dense, **smoothing), one_hot),
+        (jaxent.softmax_focal_loss, np.array([1])),
+        (jaxent.poly_loss_cross_entropy, one_hot),
+    )
+    for loss, label in labelled:
+        value, gradient = value_and_grad(loss, Z[:1], label, where=keep)
+        assert value == INF
+        assert np.all(np.isfinite(gradient))
+        assert gradient[0, 1] == 0
+        tangent = jnp.array([[0.0, 1, 0]])
+        moved = jax.jvp(lambda z, a=loss, y=label: a(z, y, where=keep), (Z[:1],), (tangent,))[1]
+        assert moved == 0
+
+
+def test_a_class_dropped_from_probabilities_has_probability_0():
+    p, keep = np.array([[0.2, 0.3, 0.5]]), np.array([[True, False, True]])
+    loss = jaxent.categorical_cross_entropy_with_integer_labels
+    assert loss(p, np.array([1]), where=keep) == INF
+    np.testing.assert_allclose(loss(p, np.array([2]), where=keep), -np.log([0.5]), rtol=1e-6)
+    assert jaxent.categorical_cross_entropy(p, np.array([[0, 1, 0]]), where=keep) == INF

@@ -117,7 +117,9 @@ def test_every_mode_agrees_with_differences_to_second_order(case):
 @every_loss
 def test_check_grads(case):
     total, floats = by_floats(case, case.make((1,), np.float64))
-    jax.test_util.check_grads(jax.jit(total), floats, order=2, modes=("fwd", "rev"), eps=1e-5, rtol=1e-4)
+    jax.test_util.check_grads(
+        jax.jit(total), floats, order=2, modes=("fwd", "rev"), eps=1e-5, rtol=1e-4
+    )
 
 
 @every_loss

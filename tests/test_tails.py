@@ -1,0 +1,68 @@
+"""Derivatives where a prediction is all but certain: small, and neither lost nor NaN."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxent
+
+INF, NAN = np.inf, np.nan
+FOCAL = [0.0, 0.5, 1.0, 2.0, 5.0]
+
+
+@pytest.mark.parametrize("gamma", FOCAL)
+@pytest.mark.parametrize("z", [1.0, 20.0, 44.0, 60.0, 80.0, 110.0, -30.0])
+def test_second_derivative_of_binary_focal(gamma, z):
+    """For y = 1 and miss q = σ(−z), small: q^γ softplus(−z) is about q^(γ+1), bending as much."""
+    bend = jax.grad(jax.grad(functools.partial(jaxent.sigmoid_focal_loss, gamma=gamma)))(z, 1.0)
+    assert np.isfinite(bend)
+    q = np.exp(-z)
+    if 20 <= z <= 80 and q ** (gamma + 1) > 1e-37:
+        np.testing.assert_allclose(bend, (gamma + 1) ** 2 * q ** (gamma + 1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("gamma", FOCAL)
+@pytest.mark.parametrize("margin", [1.0, 45.0, 50.0, 80.0, 200.0])
+def test_hessian_of_softmax_focal_is_finite(gamma, margin):
+    z = jnp.array([margin, 0.0, 0.0])
+    for label in (0, 1):
+        loss = functools.partial(jaxent.softmax_focal_loss, labels=label, gamma=gamma)
+        assert np.all(np.isfinite(jax.hessian(loss)(z)))
+
+
+def test_entropy_bends_by_the_inverse_of_a_probability():
+    hessian = jax.hessian(jaxent.entropy)(jnp.array([1e-25, 1.0]))
+    np.testing.assert_allclose(hessian, [[-1e25, 0], [0, -1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("z", [INF, -INF])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_the_gradient_by_pos_weight_at_infinite_logits(z, y):
+    """Infinite where a positive is called impossible, and 0 where the weight has no part."""
+    slope = jax.grad(lambda w: jaxent.sigmoid_binary_cross_entropy(z, y, pos_weight=w))(2.0)
+    assert slope == (INF if y == 1 and z < 0 else 0)
+
+
+def test_a_target_of_zero_excuses_an_infinity_and_no_nan():
+    t = np.array([0.0, 1.0])
+    with np.errstate(divide="ignore"):
+        pairs = (jaxent.kl_divergence, t), (jaxent.kl_divergence_with_log_targets, np.log(t))
+    for divergence, target in pairs:
+        assert divergence(np.array([-INF, 0.0]), target) == 0
+        assert np.isnan(divergence(np.array([NAN, 0.0]), target))
+
+
+def test_an_infinite_divergence_has_a_finite_gradient_by_either_logits():
+    z, target = jnp.array([-INF, 0.0]), jnp.array([0.0, 0.0])
+    value, gradients = jax.value_and_grad(jaxent.softmax_kl_divergence, (0, 1))(z, target)
+    assert value == INF
+    assert np.all(np.isfinite(gradients))
+
+
+def test_statistics_that_need_no_label_are_there_without_one():
+    stats = jaxent.softmax_stats(np.array([[10.0, 20, 30]]), np.array([-1]))
+    np.testing.assert_allclose(stats.lse, 30.00005, rtol=1e-6)
+    assert np.isnan(stats.nll)
