@@ -57,8 +57,8 @@ def kl_divergence(
     """
     log_p, t, kept = _two("log_predictions", log_predictions, "targets", targets, axis, where)
     absent = t == 0
-    log_t = jnp.log(jnp.where(absent, 1, t))
-    return _sum(jnp.where(absent, weigh(jnp.zeros_like(t), log_p), t * (log_t - log_p)), kept)
+    log_t, log_p = jnp.log(jnp.where(absent, 1, t)), _finite_where(absent, log_p)
+    return _sum(jnp.where(absent, 0 * log_p, t * (log_t - log_p)), kept)
 
 
 @loss()
@@ -93,9 +93,9 @@ def kl_divergence_with_log_targets(
     inputs = "log_predictions", log_predictions, "log_targets", log_targets
     log_p, log_t, kept = _two(*inputs, axis, where)
     absent = log_t == -jnp.inf
-    log_t = jnp.where(absent, 0, log_t)
-    terms = weigh(jnp.exp(log_t), log_t - jnp.where(absent, 0, log_p))
-    return _sum(jnp.where(absent, weigh(jnp.zeros_like(log_t), log_p), terms), kept)
+    log_t, log_p = jnp.where(absent, 0, log_t), _finite_where(absent, log_p)
+    terms = weigh(jnp.exp(log_t), log_t - log_p)
+    return _sum(jnp.where(absent, 0 * log_p, terms), kept)
 
 
 @loss()
@@ -243,6 +243,11 @@ def _divided(rows: Rows, temperature: Array, dtype: DTypeLike) -> Rows:
     infinite = jnp.isinf(z)
     z = jnp.where(infinite, z, jnp.where(infinite, 0, z) / temperature)
     return rows._replace(values=z)
+
+
+def _finite_where(absent: Array, log_p: Array) -> Array:
+    """log p, with 0 for an infinity that has no weight. What is NaN stays."""
+    return jnp.where(absent & jnp.isinf(log_p), 0, log_p)
 
 
 def _sum(terms: Array, kept: Array | None) -> Array:

@@ -81,7 +81,7 @@ def _log_share(t: Array, s: Array) -> Array:
     """log(t/m) for m = (t + s)/2: log1p((t − s)/(t + s)) where the two are close."""
     total = jnp.where(t + s == 0, 1, t + s)
     r = (t - s) / total
-    near = jnp.abs(r) < 0.5
+    near = (r > -0.25) & (r < 0.5)
     return jnp.where(near, jnp.log1p(jnp.where(near, r, 0)), jnp.log(2 * t / total))
 
 
