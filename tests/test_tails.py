@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import jaxent
+from tests.edges import INF, NAN, binary, dense, focal, integer
 
-INF, NAN = np.inf, np.nan
 FOCAL = [0.0, 0.5, 1.0, 2.0, 5.0]
 
 
@@ -66,3 +66,22 @@ def test_statistics_that_need_no_label_are_there_without_one():
     stats = jaxent.softmax_stats(np.array([[10.0, 20, 30]]), np.array([-1]))
     np.testing.assert_allclose(stats.lse, 30.00005, rtol=1e-6)
     assert np.isnan(stats.nll)
+
+
+@pytest.mark.parametrize("z", [INF, -INF])
+def test_a_focal_loss_of_a_label_half_way_does_not_move_with_alpha(z):
+    """Its weight is 1/2 for every alpha."""
+    assert jax.grad(lambda alpha: focal(z, 0.5, alpha=alpha))(0.25) == 0
+
+
+@pytest.mark.parametrize(("z", "y"), [(INF, 0.0), (-INF, 1.0)])
+@pytest.mark.parametrize("loss", [binary, focal], ids=["BCE", "focal"])
+def test_an_infinite_binary_loss_has_a_gradient_by_smoothing(loss, z, y):
+    assert not np.isnan(jax.grad(lambda amount: loss(z, y, label_smoothing=amount))(0.0))
+
+
+@pytest.mark.parametrize("loss", [integer, dense], ids=["integer", "dense"])
+def test_a_z_loss_of_zero_adds_nothing(loss):
+    z = np.array([1e30, -1e30, 0], np.float32)
+    labels = 0 if loss is integer else np.float32([1, 0, 0])
+    assert loss(z, labels, z_loss=0.0) == 0
