@@ -117,11 +117,17 @@ def _number_option(name: str, value: Any, low: float, high: float) -> Any:
 
 
 def _hashable_axis(axis: Any) -> Axis:
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    if axis is None or all(hasattr(a, "__index__") and not isinstance(a, bool) for a in axes):
-        whole = tuple(operator.index(a) for a in axes if a is not None)
-        return None if axis is None else whole if isinstance(axis, tuple) else whole[0]
-    raise TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}")
+    if axis is None:
+        return None
+    if isinstance(axis, tuple):
+        return tuple(_axis_number(a) for a in axis)
+    return _axis_number(axis)
+
+
+def _axis_number(axis: Any) -> int:
+    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+        raise TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}")
+    return operator.index(axis)
 
 
 def expect_floating(name: str, x: Array) -> None:

@@ -233,6 +233,13 @@ TABLE = [
         "softmax KL", jaxent.softmax_kl_divergence, oracle.softmax_kl, inputs.two_logits, SOFTMAX
     ),
     Entry(
+        "softmax KL, temperature 3",
+        functools.partial(jaxent.softmax_kl_divergence, temperature=3),
+        functools.partial(oracle.softmax_kl, temperature=3),
+        inputs.two_logits,
+        SOFTMAX,
+    ),
+    Entry(
         "Jensen-Shannon",
         jaxent.jensen_shannon_divergence,
         oracle.jensen_shannon,

@@ -12,6 +12,7 @@ from tests.edges import (
     NAN,
     T,
     Z,
+    binary,
     binary_losses,
     dense,
     dense_losses,
@@ -110,6 +111,40 @@ def test_binary_right_is_zero_and_wrong_is_infinite(loss, z):
     np.testing.assert_allclose(gradient, slope * np.sign(z), rtol=1e-6)
     np.testing.assert_allclose(jvp(loss, z, wrong), slope * np.sign(z), rtol=1e-6)
     assert jvp(loss, z, right) == 0
+
+
+@binary_losses
+@pytest.mark.parametrize("z", [INF, -INF])
+@pytest.mark.parametrize("y", [1e-30, 0.5, 0.95])
+def test_a_label_between_is_wrong_at_either_infinity(loss, z, y):
+    value, gradient = value_and_grad(loss, z, y)
+    assert value == INF
+    assert np.isfinite(gradient)
+
+
+@pytest.mark.parametrize("y", [0.0, 1e-30, 0.5, 0.95, 1.0])
+def test_the_gradient_at_infinite_logits(y):
+    for weight in (0.5, 3.0):
+        slope = jax.grad(lambda z, w=weight: binary(z, y, pos_weight=w))
+        np.testing.assert_allclose(slope(INF), 1 - y, rtol=1e-6)
+        np.testing.assert_allclose(slope(-INF), -weight * y, rtol=1e-6)
+
+
+@pytest.mark.parametrize("z", [INF, -INF])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+@pytest.mark.parametrize("loss", [binary, focal], ids=["BCE", "focal"])
+def test_a_smoothed_label_is_wrong_at_either_infinity(loss, z, y):
+    assert loss(z, y, label_smoothing=0.1) == INF
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-3, 0.5, 1.0, 100.0])
+def test_a_wrong_positive_at_infinity_costs_infinity_whatever_its_weight(weight):
+    """But for a weight of 0, of which it is absent."""
+    value, gradient = value_and_grad(binary, -INF, 1.0, pos_weight=weight)
+    assert value == (INF if weight else 0)
+    assert gradient == -weight
+    assert binary(INF, 0.0, pos_weight=weight) == INF
+    assert binary(np.float32(3e38), 0.0, pos_weight=weight) == np.float32(3e38)
 
 
 @pytest.mark.parametrize("z", [INF, -INF, 1e38])

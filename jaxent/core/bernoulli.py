@@ -55,15 +55,16 @@ def cross_entropy(z: Array, y: Array, pos_weight: Array | None) -> Array:
     """−pos_weight · y log p − (1 − y) log q, with 0 · log 0 = 0."""
     size = jnp.abs(z)
     softplus = jnp.log1p(jnp.exp(-size))
-    # Infinite logits count as the largest finite ones until the zeros have been multiplied on.
-    finite = jnp.minimum(size, jnp.finfo(z.dtype).max)
+    # An infinite logit counts as the largest finite one until the zeros have been multiplied on.
+    largest = jnp.finfo(z.dtype).max
+    finite = jnp.minimum(size, largest)
+    overflow = jnp.minimum(size - finite, largest)
     nlp = softplus - jnp.maximum(jnp.minimum(z, 0), -finite)
     nlq = jnp.minimum(jnp.maximum(z, 0), finite) + softplus
-    positive, negative = y * nlp, -(y + -1) * nlq
-    if pos_weight is None:
-        return _infinite_again(positive + negative, 1)
-    positive = _infinite_again(pos_weight * positive, jnp.minimum(pos_weight, 1))
-    return positive + _infinite_again(negative, 1)
+    positive = y * nlp if pos_weight is None else pos_weight * (y * nlp)
+    # y + −1: the gradient has 1 − y, and XLA would store the constant that the two share.
+    loss = positive - (y + -1) * nlq
+    return loss + jnp.minimum(loss, largest) * overflow
 
 
 def _cross_entropy_jvp(primals, tangents):
@@ -71,11 +72,9 @@ def _cross_entropy_jvp(primals, tangents):
     p, q = probabilities(z)
     nlp, nlq = information(z)
     by_z = (1 - y) * p - _times(pos_weight, y * q)
-    # What has no weight is absent, and infinite in only one of the two.
-    nlp, nlq = (
-        jnp.where((y == 0) & jnp.isinf(nlp), 0, nlp),
-        jnp.where((y == 1) & jnp.isinf(nlq), 0, nlq),
-    )
+    # A half of the label without mass is absent, be it infinite.
+    nlp = jnp.where((y == 0) & jnp.isinf(nlp), 0, nlp)
+    nlq = jnp.where((y == 1) & jnp.isinf(nlq), 0, nlq)
     by_y = _times(pos_weight, nlp) - nlq
     slopes = (by_z, by_y) if pos_weight is None else (by_z, by_y, y * nlp)
     return cross_entropy(*primals), along(tangents[: len(slopes)], *slopes)
@@ -86,12 +85,6 @@ cross_entropy.defjvp(_cross_entropy_jvp, symbolic_zeros=True)
 
 def _times(weight: Array | None, x: Array) -> Array:
     return x if weight is None else weigh(weight, x)
-
-
-def _infinite_again(x: Array, weight: Array | float) -> Array:
-    """x, and +inf where it is as large as only an infinite logit makes it."""
-    bound = float(jnp.finfo(x.dtype).max) * (1 - 2**-20)
-    return x + jnp.maximum(x - weight * bound, 0) * 2.0**40
 
 
 @jax.custom_jvp

@@ -5,8 +5,9 @@ it cancels. Since Σ t = Σ s = 1, the sum of the *Bregman* terms is the same nu
 
     t log(t/s) − t + s  =  t (x + expm1(−x)),     x = log t − log s  ≥ 0 each,
 
-and an error in a normaliser, the same in every x, moves it only to second order. In float32, two
-distributions 1e-4 apart have their divergence of 1e-9 to six digits, not to none.
+and an error in a normaliser, the same in every x, moves it only to second order, as long as every
+term is made of x alone. In float32, two distributions 1e-4 apart have their divergence of 1e-9 to
+six digits, not to none.
 """
 
 import math
@@ -32,7 +33,12 @@ def bregman(t: Array, s: Array, x: Array) -> Array:
     series = jnp.full_like(x, _SERIES[0])
     for coefficient in _SERIES[1:]:
         series = series * x_near + coefficient
-    return jnp.where(near, t * (series * x_near * x_near), weigh(t, x) - t + s)
+    # Past |x| = 16 one of the two is nothing beside the other, and exp(−x) may be no number.
+    apart = jnp.abs(x) >= 16
+    x_between = jnp.where(apart, 0, x)
+    between = t * (x_between + jnp.expm1(-x_between))
+    far = jnp.where(apart, weigh(t, x) - t + s, between)
+    return jnp.where(near, t * (series * x_near * x_near), far)
 
 
 def excess(t: Array, s: Array, x: Array) -> Array:
@@ -86,46 +92,37 @@ def _log_share(t: Array, s: Array) -> Array:
 
 
 @jax.custom_jvp
-def softmax_kl(rows: Rows, target_rows: Rows, gap_difference: Array | None) -> Array:
+def softmax_kl(rows: Rows, target_rows: Rows) -> Array:
     """KL(t ‖ p) of rows (..., V) with the same dropped, for t and p the softmaxes of the two.
 
     With x_j = log t_j − log p_j, the derivative by the logit z_j is p_j − t_j and the one by the
-    target's logit is t_j (x_j − KL). `gap_difference` (..., V) is how much farther from its maximum
-    z_j is than the target's logit, where the caller knows it better than from rounded logits; it
-    is a function of them, and has no derivative of its own.
+    target's logit is t_j (x_j − KL).
     """
-    stats = unlabelled_stats(rows), unlabelled_stats(target_rows)
-    p, t, x = _pair(rows, target_rows, *stats, gap_difference)
+    both = rows, target_rows
+    p, t, x = _pair(*both, *map(unlabelled_stats, both))
     return jnp.sum(bregman(t, p, x), axis=-1)
 
 
 def _softmax_kl_jvp(primals, tangents):
-    rows, target_rows, _ = primals
-    computed = softmax_kl(*primals), unlabelled_stats(rows), unlabelled_stats(target_rows)
-    kl, stats, target_stats = kept_for_backward(computed)
-    p, t, x = _pair(rows, target_rows, stats, target_stats, None)
+    kl, *stats = kept_for_backward((softmax_kl(*primals), *map(unlabelled_stats, primals)))
+    p, t, x = _pair(*primals, *stats)
     # An infinite divergence stays what it is: nothing of it can be attributed to a logit.
     by_target = jnp.where(jnp.isinf(kl)[..., None], 0, weigh(t, x - kl[..., None]))
-    logits_dot, target_logits_dot = (dot.values for dot in tangents[:2])
+    logits_dot, target_logits_dot = (rows.values for rows in tangents)
     terms = along((logits_dot, target_logits_dot), excess(t, p, x), by_target)
-    return kl, jnp.sum(rows.zeroed(terms), axis=-1)
+    return kl, jnp.sum(primals[0].zeroed(terms), axis=-1)
 
 
 softmax_kl.defjvp(_softmax_kl_jvp, symbolic_zeros=True)
 
 
 def _pair(
-    rows: Rows,
-    target_rows: Rows,
-    stats: SoftmaxStats,
-    target_stats: SoftmaxStats,
-    gap_difference: Array | None,
+    rows: Rows, target_rows: Rows, stats: SoftmaxStats, target_stats: SoftmaxStats
 ) -> tuple[Array, Array, Array]:
     """p, t and x = log t_j − log p_j, which is −inf where t_j is 0."""
     gaps, _, p = recompute(rows, stats)
     target_gaps, _, t = recompute(target_rows, target_stats)
     # Gaps against gaps first: close distributions have close ones, whose difference is exact.
     between_normalisers = jnp.log1p(stats.rest) - jnp.log1p(target_stats.rest)
-    difference = gaps - target_gaps if gap_difference is None else gap_difference
-    x = difference + between_normalisers[..., None]
+    x = (gaps - target_gaps) + between_normalisers[..., None]
     return p, t, jnp.where(jnp.isinf(target_gaps), -jnp.inf, x)

@@ -12,9 +12,9 @@ def compute_dtype(*arrays: Array | None) -> DTypeLike:
     return jnp.float64 if wide else jnp.float32
 
 
-def widen(x: Array, dtype: DTypeLike | None = None) -> Array:
+def widen(x: Array) -> Array:
     """x in the dtype of computation. The derivative comes back in the dtype of x."""
-    return x.astype(compute_dtype(x) if dtype is None else dtype)
+    return x.astype(compute_dtype(x))
 
 
 def as_rounded(x: Array) -> Array:

@@ -71,34 +71,39 @@ def _rounding(m: Array, z: Array, gaps: Array) -> Array:
 def row_sum(x: Array) -> Array:
     """Σ x over the last axis."""
     if x.shape[-1] * x.dtype.itemsize <= _LONG_ROW:
-        return jnp.sum(x, axis=-1)
+        return _sum(x)
+    return lax.platform_dependent(x, cpu=_sum_by_windows, default=_sum)
 
-    def by_windows(x):
-        ones, tail = (1,) * (x.ndim - 1), -x.shape[-1] % _WINDOW
-        window, padding = (*ones, _WINDOW), (*((0, 0) for _ in ones), (0, tail))
-        zero = jnp.zeros((), x.dtype)
-        return jnp.sum(lax.reduce_window(x, zero, lax.add, window, window, padding), axis=-1)
 
-    return lax.platform_dependent(x, cpu=by_windows, default=lambda x: jnp.sum(x, axis=-1))
+def _sum(x: Array) -> Array:
+    return jnp.sum(x, axis=-1)
+
+
+def _sum_by_windows(x: Array) -> Array:
+    ones, tail = (1,) * (x.ndim - 1), -x.shape[-1] % _WINDOW
+    window, padding = (*ones, _WINDOW), (*((0, 0) for _ in ones), (0, tail))
+    zero = jnp.zeros((), x.dtype)
+    return _sum(lax.reduce_window(x, zero, lax.add, window, window, padding))
 
 
 def pick(x: Array, labels: Array) -> Array:
     """x_y of each row, for labels y in [0, V)."""
+    return lax.platform_dependent(x, labels, cpu=_pick_by_gather, default=_pick_by_select)
 
-    def by_gather(x, labels):
-        # Of narrow floats the bits: the CPU would widen the whole array for a few numbers of it.
-        bits = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, x.dtype)
-        taken = jnp.take_along_axis(_cast_bits(x, bits), labels[..., None], axis=-1, mode="clip")
-        return _cast_bits(jnp.squeeze(taken, -1), x.dtype)
 
-    def by_select(x, labels):
-        return jnp.sum(jnp.where(_is_label(x, labels), x, 0), axis=-1)
-
-    return lax.platform_dependent(x, labels, cpu=by_gather, default=by_select)
+def _pick_by_gather(x: Array, labels: Array) -> Array:
+    # Of narrow floats the bits: the CPU would widen the whole array for a few numbers of it.
+    bits = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, x.dtype)
+    taken = jnp.take_along_axis(_cast_bits(x, bits), labels[..., None], axis=-1, mode="clip")
+    return _cast_bits(jnp.squeeze(taken, -1), x.dtype)
 
 
 def _cast_bits(x: Array, dtype: DTypeLike) -> Array:
     return x if x.dtype == dtype else lax.bitcast_convert_type(x, dtype)
+
+
+def _pick_by_select(x: Array, labels: Array) -> Array:
+    return _sum(jnp.where(_is_label(x, labels), x, 0))
 
 
 def _is_label(x: Array, labels: Array) -> Array:
@@ -108,20 +113,20 @@ def _is_label(x: Array, labels: Array) -> Array:
 
 def place(x: Array, labels: Array, value: Array) -> Array:
     """x with x_y of each row replaced by the value."""
-
-    def by_scatter(x, labels, value):
-        batch = jnp.indices(labels.shape, sparse=True)
-        at = x.at[(*batch, labels)]
-        return at.set(value, mode="promise_in_bounds", unique_indices=True)
-
-    def by_select(x, labels, value):
-        return jnp.where(_is_label(x, labels), value[..., None], x)
-
     # The CPU scatters in place, where a selection would slow the loop down by half; elsewhere a
     # selection joins the loop for nothing.
     if x.shape[-1] < _SHORT_ROW:
-        return by_select(x, labels, value)
-    return lax.platform_dependent(x, labels, value, cpu=by_scatter, default=by_select)
+        return _place_by_select(x, labels, value)
+    return lax.platform_dependent(x, labels, value, cpu=_place_by_scatter, default=_place_by_select)
+
+
+def _place_by_scatter(x: Array, labels: Array, value: Array) -> Array:
+    at = x.at[(*jnp.indices(labels.shape, sparse=True), labels)]
+    return at.set(value, mode="promise_in_bounds", unique_indices=True)
+
+
+def _place_by_select(x: Array, labels: Array, value: Array) -> Array:
+    return jnp.where(_is_label(x, labels), value[..., None], x)
 
 
 def distance_from(labels: Array, like: Array) -> Array:

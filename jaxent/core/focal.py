@@ -11,15 +11,15 @@ from jaxent.core.xlogy import weigh
 @jax.custom_jvp
 def focal(ce: Array, miss: Array, gamma: Array) -> Array:
     """miss^γ · ce, for a cross-entropy `ce` and the probability `miss` = 1 − p_t that it misses."""
-    return miss**gamma * ce
+    # No power is so close to 0 that an infinite loss times it would be NaN.
+    return jnp.maximum(miss**gamma, jnp.finfo(miss.dtype).tiny) * ce
 
 
 def _focal_jvp(primals, tangents):
     ce, miss, gamma = primals
     base = jnp.where(miss > 0, miss, 1)
-    power = base**gamma
-    by_gamma = weigh(jnp.log(base), power * ce)
-    slopes = power, gamma * _scaled(ce, miss, gamma - 1), by_gamma
+    by_gamma = weigh(jnp.log(base), focal(ce, base, gamma))
+    slopes = base**gamma, gamma * _scaled(ce, miss, gamma - 1), by_gamma
     return focal(ce, miss, gamma), along(tangents, *slopes)
 
 
@@ -53,19 +53,23 @@ _scaled.defjvp(_scaled_jvp, symbolic_zeros=True)
 
 def balance(losses: Array, y: Array, alpha: Array | None) -> Array:
     """α y + (1 − α)(1 − y) times the losses: α for positive labels, 1 − α for negative ones."""
-    return losses if alpha is None else weigh(_share(y, alpha), losses)
+    return losses if alpha is None else _balanced(losses, y, alpha)
 
 
 @jax.custom_jvp
+def _balanced(losses: Array, y: Array, alpha: Array) -> Array:
+    return weigh(_share(y, alpha), losses)
+
+
+def _balanced_jvp(primals, tangents):
+    losses, y, alpha = primals
+    # One slope by each: the two terms of a share would meet an infinite loss as inf − inf.
+    slopes = _share(y, alpha), weigh(2 * alpha - 1, losses), weigh(2 * y - 1, losses)
+    return _balanced(losses, y, alpha), along(tangents, *slopes)
+
+
+_balanced.defjvp(_balanced_jvp, symbolic_zeros=True)
+
+
 def _share(y: Array, alpha: Array) -> Array:
-    """α y + (1 − α)(1 − y)."""
     return alpha * y + (1 - alpha) * (1 - y)
-
-
-def _share_jvp(primals, tangents):
-    y, alpha = primals
-    # One slope by each: two of them would meet an infinite loss as inf · 0.
-    return _share(y, alpha), along(tangents, 2 * alpha - 1, 2 * y - 1)
-
-
-_share.defjvp(_share_jvp, symbolic_zeros=True)

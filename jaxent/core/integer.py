@@ -9,8 +9,8 @@ it is not, S ≥ 1, and the loss has the gap m − z_y besides. With s = S + e_y
 
 The exponentials of value and gradient are made twice for reverse mode, which keeps the logits. A
 program that holds both finds them to be one, and the CPU keeps them in the gradient's own memory:
-in `_kept` the label is left out so that this is possible, in `integer_stats`, which stores no
-exponentials, so that the sum stays one pass.
+in `_from_kept_exponentials` the label is left out so that this is possible, in `integer_stats`,
+which stores no exponentials, so that the sum stays one pass.
 """
 
 from typing import NamedTuple
@@ -57,7 +57,7 @@ def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> Lab
 
 
 @jax.custom_jvp
-def _kept(rows: Rows, class_weights: Array | None, labels: Array) -> LabelStats:
+def _from_kept_exponentials(rows: Rows, class_weights: Array | None, labels: Array) -> LabelStats:
     """The same, from exponentials that a gradient shall use again."""
     m = maxima(rows)
     others = _others(rows, labels, m)
@@ -67,7 +67,7 @@ def _kept(rows: Rows, class_weights: Array | None, labels: Array) -> LabelStats:
 def _integer_stats_jvp(primals, tangents):
     rows, class_weights, labels = primals
     rows_dot, weights_dot, _ = tangents
-    stats = kept_for_backward(_kept(*primals))
+    stats = kept_for_backward(_from_kept_exponentials(*primals))
     terms = []
     if not isinstance(rows_dot.values, SymbolicZero):
         terms.append(_by_logits(rows_dot.values, rows, class_weights, labels, stats))
@@ -77,7 +77,7 @@ def _integer_stats_jvp(primals, tangents):
 
 
 integer_stats.defjvp(_integer_stats_jvp, symbolic_zeros=True)
-_kept.defjvp(_integer_stats_jvp, symbolic_zeros=True)
+_from_kept_exponentials.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 
 
 def _others(rows: Rows, labels: Array, m: Array) -> Array:

@@ -1,0 +1,55 @@
+"""Each way of doing the same thing, one for the CPU and one for the rest, gives the same."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxent.core import exponentials
+
+DTYPES = ["float32", "bfloat16", "float16", "float8_e4m3fn"]
+SHAPES = [(1, 1), (3, 7), (2, 3, 130), (0, 5)]
+
+
+@pytest.fixture(params=SHAPES, ids=str)
+def drawn(request):
+    """Rows, in which everything but the label is NaN, the labels, and what the labels have."""
+    rng = np.random.default_rng(0)
+    shape = request.param
+    labels = rng.integers(shape[-1], size=shape[:-1], dtype=np.int32)
+    value = rng.normal(size=shape[:-1]).astype(np.float32)
+    rows = np.where(np.arange(shape[-1]) == labels[..., None], value[..., None], np.nan)
+    return rows, labels, value
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("way", ["pick", "_pick_by_gather", "_pick_by_select"])
+def test_pick(way, dtype, drawn):
+    rows, labels, value = drawn
+    got = getattr(exponentials, way)(jnp.asarray(rows, dtype), jnp.asarray(labels))
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, jnp.asarray(value, dtype))
+
+
+@pytest.mark.parametrize("way", ["place", "_place_by_scatter", "_place_by_select"])
+def test_place(way, drawn):
+    rows, labels, value = drawn
+    before = jnp.where(jnp.isnan(rows), 5.0, 7.0)
+    got = getattr(exponentials, way)(before, jnp.asarray(labels), 2 * jnp.asarray(value))
+    np.testing.assert_array_equal(got, np.where(np.isnan(rows), 5, 2 * rows))
+
+
+@pytest.mark.parametrize("way", ["row_sum", "_sum", "_sum_by_windows"])
+@pytest.mark.parametrize("shape", [(3, 7), (2, 4096), (1, 50257), (2, 2, 40000), (0, 5)], ids=str)
+def test_row_sum(way, shape):
+    x = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    got = getattr(exponentials, way)(jnp.asarray(x))
+    np.testing.assert_allclose(got, x.sum(axis=-1, dtype=np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [3, 2**24 + 3])
+def test_no_class_but_the_label_is_at_distance_0(classes):
+    """Though float32 holds no odd numbers above 2^24."""
+    labels = np.array([0, classes - 2], np.int32)
+    distance = exponentials.distance_from(jnp.asarray(labels), jnp.zeros((2, classes)))
+    np.testing.assert_array_equal(np.argwhere(distance == 0), [[0, 0], [1, classes - 2]])
+    assert np.min(distance[:, -3:]) in (0, 1)
