@@ -19,7 +19,7 @@ from jaxent._inputs import (
     expect_shape,
     kept_elements,
 )
-from jaxent.core.dtypes import as_rounded, compute_dtype
+from jaxent.core.dtypes import as_rounded
 from jaxent.core.rows import Rows
 from jaxent.core.xlogy import weigh
 
@@ -79,12 +79,11 @@ def class_numbers(name: str, labels: ArrayLike, like: Rows) -> tuple[Array, Arra
 def class_values(
     name: str, values: ArrayLike, like: Rows, axis: Axis, shape: tuple[int, ...], source: str
 ) -> Array:
-    """Real numbers of each row and class, (..., V) in the dtype of computation; 0 if dropped."""
+    """Real numbers of each row and class, (..., V) in their own dtype; 0 in the rows dropped."""
     values = jnp.asarray(values)
     expect_real(name, values)
     expect_shape(name, values, shape, source)
-    values = class_axis_last(values, axis).astype(compute_dtype(like.values, values))
-    return like.zeroed(values)
+    return like.zeroed(class_axis_last(values, axis))
 
 
 def class_vector(name: str, value: ArrayLike | None, like: Rows, dtype: DTypeLike) -> Array | None:

@@ -204,11 +204,16 @@ def kept_elements(
 
 
 class Elements(NamedTuple):
-    """Binary predictions and labels of one shape, the labels in the dtype of computation."""
+    """Binary predictions and labels of one shape, in their own dtypes."""
 
     values: Array
     labels: Array
     kept: Array | None
+
+    @property
+    def dtype(self) -> DTypeLike:
+        """That of computation."""
+        return compute_dtype(self.values, self.labels)
 
 
 def elements(
@@ -224,15 +229,14 @@ def elements(
     expect_real("labels", labels)
     expect_shape("labels", labels, values.shape, name)
     kept = kept_elements(values.shape, where, weights)
-    labels = keep(labels.astype(compute_dtype(values, labels)), kept, 0)
-    return Elements(keep(values, kept, 0.5), labels, kept)
+    return Elements(keep(values, kept, 0.5), keep(labels, kept, 0), kept)
 
 
 def per_class_option(name: str, value: ArrayLike, like: Elements) -> Array:
     """A number, or one number per class of the last axis, that broadcasts against the elements."""
     array, shape = jnp.asarray(value), like.values.shape
     if array.ndim == 0:
-        return number(name, array, like.labels.dtype)
+        return number(name, array, like.dtype)
     expect_real(name, array)
     expect_shape(name, array, shape[-1:], f"the last axis of {shape}, or ()")
-    return array.astype(like.labels.dtype).reshape((1,) * (len(shape) - 1) + array.shape)
+    return array.astype(like.dtype).reshape((1,) * (len(shape) - 1) + array.shape)

@@ -1,6 +1,7 @@
 """Divergences between distributions over classes, in nats."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxent._inputs import Axis, expect_real, expect_shape, keep, loss, option
 from jaxent.core.divergence import js_terms, kl_terms, softmax_kl
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.rows import Rows
+from jaxent.core.tangents import in_two_passes
 from jaxent.core.xlogy import weigh
 
 POSITIVE = 2.0**-126, math.inf  # from the smallest normal float32
@@ -55,10 +57,8 @@ def kl_divergence(
 
     References: Kullback and Leibler, "On information and sufficiency", 1951.
     """
-    log_p, t, kept = _two("log_predictions", log_predictions, "targets", targets, axis, where)
-    absent = t == 0
-    log_t, log_p = jnp.log(jnp.where(absent, 1, t)), _finite_where(absent, log_p)
-    return _sum(jnp.where(absent, 0 * log_p, t * (log_t - log_p)), kept)
+    inputs = "log_predictions", log_predictions, "targets", targets
+    return _sum_of(_kl_terms, *inputs, axis, where)
 
 
 @loss()
@@ -91,11 +91,7 @@ def kl_divergence_with_log_targets(
     Agrees with: `optax.losses.kl_divergence_with_log_targets(log_predictions, log_targets)`.
     """
     inputs = "log_predictions", log_predictions, "log_targets", log_targets
-    log_p, log_t, kept = _two(*inputs, axis, where)
-    absent = log_t == -jnp.inf
-    log_t, log_p = jnp.where(absent, 0, log_t), _finite_where(absent, log_p)
-    terms = weigh(jnp.exp(log_t), log_t - log_p)
-    return _sum(jnp.where(absent, 0 * log_p, terms), kept)
+    return _sum_of(_kl_terms_of_logs, *inputs, axis, where)
 
 
 @loss()
@@ -131,8 +127,8 @@ def generalized_kl_divergence(
 
     References: Bregman, "The relaxation method of finding the common point of convex sets", 1967.
     """
-    log_p, t, kept = _two("log_predictions", log_predictions, "targets", targets, axis, where)
-    return _sum(kl_terms(t, log_p), kept)
+    inputs = "log_predictions", log_predictions, "targets", targets
+    return _sum_of(lambda log_p, t: kl_terms(t, log_p), *inputs, axis, where)
 
 
 @loss(temperature=POSITIVE)
@@ -219,20 +215,43 @@ def jensen_shannon_divergence(
 
     References: Lin, "Divergence measures based on the Shannon entropy", 1991.
     """
-    p, t, kept = _two("probs", probs, "targets", targets, axis, where)
-    return _sum(js_terms(p, t), kept)
+    return _sum_of(js_terms, "probs", probs, "targets", targets, axis, where)
 
 
-def _two(
-    name: str, x: ArrayLike, other_name: str, other: ArrayLike, axis: Axis, where: ArrayLike | None
-) -> tuple[Array, Array, Array | None]:
-    """Two arrays of one shape (..., V), dropped elements equal, and which elements are kept."""
+def _sum_of(
+    terms: Callable[[Array, Array], Array],
+    name: str,
+    x: ArrayLike,
+    other_name: str,
+    other: ArrayLike,
+    axis: Axis,
+    where: ArrayLike | None,
+) -> Array:
+    """Σ of terms made of two arrays of one shape (..., V), without those that are dropped."""
     rows = _classes.rows(name, x, axis, where)
     y = _classes.class_values(other_name, other, rows, axis, jnp.shape(x), name)
-    x, kept = rows.values.astype(y.dtype), rows.classes
+    dtype, kept = compute_dtype(rows.values, y), rows.classes
     if kept is None and rows.kept is not None:
-        kept = jnp.broadcast_to(rows.kept[..., None], x.shape)
-    return keep(x, kept, 1), keep(y, kept, 1), kept
+        kept = jnp.broadcast_to(rows.kept[..., None], y.shape)
+
+    @in_two_passes
+    def widened(x: Array, y: Array) -> Array:
+        return terms(x.astype(dtype), y.astype(dtype))
+
+    made = widened(keep(rows.values, kept, 1), keep(y, kept, 1))
+    return jnp.sum(keep(made, kept, 0), axis=-1)
+
+
+def _kl_terms(log_p: Array, t: Array) -> Array:
+    absent = t == 0
+    log_t, log_p = jnp.log(jnp.where(absent, 1, t)), _finite_where(absent, log_p)
+    return jnp.where(absent, 0 * log_p, t * (log_t - log_p))
+
+
+def _kl_terms_of_logs(log_p: Array, log_t: Array) -> Array:
+    absent = log_t == -jnp.inf
+    log_t, log_p = jnp.where(absent, 0, log_t), _finite_where(absent, log_p)
+    return jnp.where(absent, 0 * log_p, weigh(jnp.exp(log_t), log_t - log_p))
 
 
 def _divided(rows: Rows, temperature: Array, dtype: DTypeLike) -> Rows:
@@ -248,7 +267,3 @@ def _divided(rows: Rows, temperature: Array, dtype: DTypeLike) -> Rows:
 def _finite_where(absent: Array, log_p: Array) -> Array:
     """log p, with 0 for an infinity that has no weight. What is NaN stays."""
     return jnp.where(absent & jnp.isinf(log_p), 0, log_p)
-
-
-def _sum(terms: Array, kept: Array | None) -> Array:
-    return jnp.sum(keep(terms, kept, 0), axis=-1)

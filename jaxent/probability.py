@@ -70,7 +70,7 @@ def binary_cross_entropy(
     Agrees with: `keras.losses.BinaryCrossentropy()`, to 1e-7, which it adds to certain answers.
     """
     binary = elements("probs", probs, labels, where, weights)
-    y = binary.labels
+    y = binary.labels.astype(binary.dtype)
     positive = y if pos_weight is None else y * per_class_option("pos_weight", pos_weight, binary)
     losses = _cross_entropy(binary.values, positive, 1 - y, number("epsilon", epsilon, y.dtype))
     return reduce(losses, binary.kept, weights, reduction)
@@ -122,8 +122,7 @@ def binary_focal_cross_entropy(
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
     binary = elements("probs", probs, labels, where, weights)
-    p, y = binary.values, binary.labels
-    p = p.astype(y.dtype)
+    p, y = binary.values.astype(binary.dtype), binary.labels.astype(binary.dtype)
     ce = _cross_entropy(p, y, 1 - y, number("epsilon", epsilon, y.dtype))
     losses = focal(ce, y * (1 - p) + (1 - y) * p, number("gamma", gamma, y.dtype))
     losses = balance(losses, y, option("alpha", alpha, y.dtype))
@@ -175,6 +174,7 @@ def categorical_cross_entropy(
     """
     rows = _classes.rows("probs", probs, axis, where, weights)
     t = _classes.class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
+    t = t.astype(compute_dtype(rows.values, t))
     p = _floored(rows.values.astype(t.dtype), number("epsilon", epsilon, t.dtype))
     p = keep(p, rows.kept, 1)
     # A class that `where` drops has probability 0, below any epsilon.

@@ -1,10 +1,12 @@
 """Regression losses."""
 
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent._inputs import expect_floating, expect_real, expect_shape, keep, kept_elements, loss
 from jaxent.core.dtypes import compute_dtype
+from jaxent.core.tangents import in_two_passes
 from jaxent.reduction import Reduced, Reduction, reduce
 
 
@@ -49,11 +51,18 @@ def squared_error(
     predictions = jnp.asarray(predictions)
     expect_floating("predictions", predictions)
     kept = kept_elements(predictions.shape, where, weights)
-    errors = keep(predictions, kept, 0).astype(compute_dtype(predictions))
     if targets is not None:
         targets = jnp.asarray(targets)
         expect_real("targets", targets)
         expect_shape("targets", targets, predictions.shape, "predictions")
-        dtype = compute_dtype(predictions, targets)
-        errors = errors.astype(dtype) - keep(targets, kept, 0).astype(dtype)
-    return reduce(errors * errors, kept, weights, reduction)
+        targets = keep(targets, kept, 0)
+    return reduce(_square(keep(predictions, kept, 0), targets), kept, weights, reduction)
+
+
+@in_two_passes
+def _square(predictions: Array, targets: Array | None) -> Array:
+    dtype = compute_dtype(predictions, targets)
+    errors = predictions.astype(dtype)
+    if targets is not None:
+        errors = errors - targets.astype(dtype)
+    return errors * errors

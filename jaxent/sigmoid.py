@@ -1,12 +1,15 @@
 """Binary losses from logits."""
 
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent._inputs import FRACTION, NON_NEGATIVE, elements, loss, number, option, per_class_option
 from jaxent.core.bernoulli import cross_entropy, focal_terms
+from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import balance, focal
 from jaxent.core.labels import smooth
+from jaxent.core.tangents import in_two_passes
 from jaxent.reduction import Reduced, Reduction, reduce
 
 
@@ -65,10 +68,10 @@ def sigmoid_binary_cross_entropy(
     References: Cox, "The regression analysis of binary sequences", 1958.
     """
     binary = elements("logits", logits, labels, where, weights)
-    smoothing = option("label_smoothing", label_smoothing, binary.labels.dtype)
-    y = smooth(binary.labels, smoothing, jnp.full_like(binary.labels, 0.5))
+    smoothing = option("label_smoothing", label_smoothing, binary.dtype)
+    y = smooth(binary.labels, smoothing, jnp.asarray(0.5, binary.dtype))
     by_class = None if pos_weight is None else per_class_option("pos_weight", pos_weight, binary)
-    losses = cross_entropy(binary.values.astype(y.dtype), y, by_class)
+    losses = _cross_entropy(binary.values, y, by_class)
     return reduce(losses, binary.kept, weights, reduction)
 
 
@@ -124,9 +127,23 @@ def sigmoid_focal_loss(
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
     binary = elements("logits", logits, labels, where, weights)
-    smoothing = option("label_smoothing", label_smoothing, binary.labels.dtype)
-    y = smooth(binary.labels, smoothing, jnp.full_like(binary.labels, 0.5))
-    ce, miss = focal_terms(binary.values.astype(y.dtype), y)
-    losses = focal(ce, miss, number("gamma", gamma, y.dtype))
-    losses = balance(losses, y, option("alpha", alpha, y.dtype))
-    return reduce(losses, binary.kept, weights, reduction)
+    smoothing = option("label_smoothing", label_smoothing, binary.dtype)
+    y = smooth(binary.labels, smoothing, jnp.asarray(0.5, binary.dtype))
+    options = number("gamma", gamma, binary.dtype), option("alpha", alpha, binary.dtype)
+    return reduce(_focal(binary.values, y, *options), binary.kept, weights, reduction)
+
+
+@in_two_passes
+def _cross_entropy(logits: Array, labels: Array, pos_weight: Array | None) -> Array:
+    return cross_entropy(*_widened(logits, labels), pos_weight)
+
+
+@in_two_passes
+def _focal(logits: Array, labels: Array, gamma: Array, alpha: Array | None) -> Array:
+    z, y = _widened(logits, labels)
+    return balance(focal(*focal_terms(z, y), gamma), y, alpha)
+
+
+def _widened(logits: Array, labels: Array) -> tuple[Array, Array]:
+    dtype = compute_dtype(logits, labels)
+    return logits.astype(dtype), labels.astype(dtype)

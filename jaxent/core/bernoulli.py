@@ -26,7 +26,12 @@ from jaxent.core.xlogy import weigh
 @jax.custom_jvp
 def probabilities(z: Array) -> tuple[Array, Array]:
     """p = σ(z) and q = σ(−z), each exact where it is small."""
-    return 1 / (1 + jnp.exp(-z)), 1 / (1 + jnp.exp(z))
+    size = jnp.abs(z)
+    u = jnp.exp(-size)
+    large = 1 / (1 + u)
+    small = u * large
+    positive = z == size
+    return jnp.where(positive, large, small), jnp.where(positive, small, large)
 
 
 @probabilities.defjvp

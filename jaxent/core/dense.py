@@ -27,20 +27,19 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.exponentials import gaps_and_exps
+from jaxent.core.exponentials import gaps_and_exps, maxima, rest, row_sum
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, SoftmaxSums, finalize, kept_for_backward
-from jaxent.core.tangents import total
-from jaxent.core.xlogy import weigh
+from jaxent.core.tangents import apart, total
+from jaxent.core.xlogy import weigh, weigh_gap
 
 
 @jax.custom_jvp
 def unlabelled_stats(rows: Rows) -> SoftmaxStats:
     """The statistics of rows without a label, of which `nll` and `miss` are 0."""
-    z = rows.logits(compute_dtype(rows.values))
-    m = jnp.max(z, axis=-1)
+    m = maxima(rows)
     none = jnp.zeros_like(m)
-    return _statistics(rows, z, m, mass=none, gap=none, slack=none)
+    return _statistics(rows, m, mass=none, gap=none, slack=none)
 
 
 def _unlabelled_stats_jvp(primals, tangents):
@@ -56,27 +55,38 @@ unlabelled_stats.defjvp(_unlabelled_stats_jvp)
 @jax.custom_jvp
 def target_stats(rows: Rows, targets: Array) -> SoftmaxStats:
     """The statistics of rows whose label is a distribution over classes, (..., V), of any mass."""
-    dtype = compute_dtype(rows.values, targets)
-    z, t = rows.logits(dtype), rows.zeroed(targets.astype(dtype))
-    m = jnp.max(z, axis=-1)
-    gaps, exps = gaps_and_exps(z, m)
-    mass = jnp.sum(t, axis=-1)
-    gap = jnp.sum(weigh(t, gaps), axis=-1)
-    slack = jnp.sum(t * (1 - exps), axis=-1)
-    return _statistics(rows, z, m, mass=mass, gap=gap, slack=slack)
+    m = maxima(rows).astype(compute_dtype(rows.values, targets))
+    _, exps = gaps_and_exps(rows.logits(m.dtype), m)
+    gap, slack = _label_sums(*apart((rows, targets, m)), exps)
+    return _statistics(rows, m, mass=_mass(rows, targets), gap=gap, slack=slack)
+
+
+def _mass(rows: Rows, targets: Array) -> Array:
+    return row_sum(rows.zeroed(targets.astype(compute_dtype(rows.values, targets))))
+
+
+def _label_sums(rows: Rows, targets: Array, m: Array, exps: Array) -> tuple[Array, Array]:
+    """Σ t_j (m − z_j) and Σ t_j (1 − e_j).
+
+    The gaps are those that the exponentials are made of, and made again: shared with another sum,
+    the CPU would store them. The exponentials it stores anyway, in the gradient's own memory.
+    """
+    z, t = rows.logits(m.dtype), rows.zeroed(targets.astype(m.dtype))
+    gaps, _ = gaps_and_exps(z, m)
+    # e + −1: the gradient has 1 − e, and XLA would store the constant that the two share.
+    return row_sum(weigh_gap(t, gaps, z)), -row_sum(t * (exps + -1))
 
 
 def _target_stats_jvp(primals, tangents):
-    rows, targets = primals
     rows_dot, targets_dot = tangents
-    stats = kept_for_backward(target_stats(*primals))
+    rows, targets = primals
+    stats, mass = kept_for_backward((target_stats(*primals), _mass(*primals)))
 
     def slopes(exps, p):
-        t = rows.zeroed(targets.astype(p.dtype))
-        mass = jnp.sum(t, axis=-1, keepdims=True)
-        above_half = (mass - t) - mass * _missed(exps, stats)
-        nll = jnp.where(p > 0.5, above_half, mass * p - t)
-        return nll, p * ((mass - t) - stats.miss[..., None])
+        t, whole = rows.zeroed(targets.astype(p.dtype)), mass[..., None]
+        above_half = (whole - t) - whole * _missed(exps, stats)
+        nll = jnp.where(p > 0.5, above_half, whole * p - t)
+        return nll, p * ((whole - t) - stats.miss[..., None])
 
     terms = []
     if not isinstance(rows_dot.values, SymbolicZero):
@@ -89,23 +99,20 @@ def _target_stats_jvp(primals, tangents):
 target_stats.defjvp(_target_stats_jvp, symbolic_zeros=True)
 
 
-def _statistics(
-    rows: Rows, z: Array, m: Array, *, mass: Array, gap: Array, slack: Array
-) -> SoftmaxStats:
-    """The statistics of rows z of maximum m, with the sums over their labels given."""
+def _statistics(rows: Rows, m: Array, *, mass: Array, gap: Array, slack: Array) -> SoftmaxStats:
+    """The statistics of rows of maximum m, with the sums over their labels given."""
+    z = rows.logits(m.dtype)
     gaps, exps = gaps_and_exps(z, m)
-    at_max = gaps == 0
-    ties = jnp.sum(at_max, axis=-1, dtype=jnp.int32) - 1
-    w = rows.ones(z.dtype)
+    w = rows.ones(m.dtype)
     sums = SoftmaxSums(
         max=m,
-        rest=jnp.sum(jnp.where(at_max, 0, exps), axis=-1) + ties.astype(z.dtype),
-        moment=jnp.sum(weigh(exps, gaps), axis=-1),
+        rest=rest(exps),
+        moment=row_sum(weigh_gap(exps, gaps, z)),
         mass=mass,
         gap=gap,
         slack=slack,
         size=jnp.sum(w, axis=-1),
-        spread=jnp.sum(weigh(w, gaps), axis=-1),
+        spread=row_sum(weigh_gap(w, gaps, z)),
     )
     return finalize(sums)
 

@@ -22,16 +22,18 @@ from jaxent.core.stats import SoftmaxStats, kept_for_backward
 from jaxent.core.tangents import along
 from jaxent.core.xlogy import weigh
 
-# x + expm1(−x) = x²/2! − x³/3! + …: to 1e-17 for |x| < 1/2.
+# x + expm1(−x) = x²/2! − x³/3! + … for |x| < 1/2, to what float64 and float32 hold of it.
 _SERIES = [(-1) ** k / math.factorial(k) for k in range(15, 1, -1)]
+_SHORT_SERIES = _SERIES[-9:]
 
 
 def bregman(t: Array, s: Array, x: Array) -> Array:
     """t log(t/s) − t + s, given x = log(t/s)."""
     near = jnp.abs(x) < 0.5
     x_near = jnp.where(near, x, 0)
-    series = jnp.full_like(x, _SERIES[0])
-    for coefficient in _SERIES[1:]:
+    first, *others = _SERIES if x.dtype == jnp.float64 else _SHORT_SERIES
+    series = jnp.full_like(x, first)
+    for coefficient in others:
         series = series * x_near + coefficient
     # Past |x| = 16 one of the two is nothing beside the other, and exp(−x) may be no number.
     apart = jnp.abs(x) >= 16

@@ -44,6 +44,12 @@ def gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
     return gaps, exps
 
 
+def rest(exps: Array) -> Array:
+    """Σ e_j − 1: the classes below the maximum, and one less than there are at it."""
+    at_max = jnp.floor(exps)
+    return row_sum(exps - at_max) + (row_sum(at_max) - 1)
+
+
 @jax.custom_jvp
 def _capped(z: Array, m: Array) -> Array:
     """z, which is nowhere above m, so that its derivative is that of z.

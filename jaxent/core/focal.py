@@ -11,8 +11,8 @@ from jaxent.core.xlogy import weigh
 @jax.custom_jvp
 def focal(ce: Array, miss: Array, gamma: Array) -> Array:
     """miss^γ · ce, for a cross-entropy `ce` and the probability `miss` = 1 − p_t that it misses."""
-    # No power is so close to 0 that an infinite loss times it would be NaN.
-    return jnp.maximum(miss**gamma, jnp.finfo(miss.dtype).tiny) * ce
+    # An infinite loss stays one, be its power so small that it is 0.
+    return jnp.where(jnp.isinf(ce), ce, miss**gamma * ce)
 
 
 def _focal_jvp(primals, tangents):

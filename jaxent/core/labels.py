@@ -11,4 +11,4 @@ def smooth(label: Array, amount: Array | None, uniform: Array) -> Array:
     A cross-entropy is linear in its label, so the same formula smooths a label towards the uniform
     one, and the loss of a label towards the loss of the uniform one.
     """
-    return label if amount is None else mix(amount, uniform, label)
+    return label if amount is None else mix(amount, uniform, label.astype(amount.dtype))

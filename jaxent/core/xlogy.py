@@ -17,6 +17,18 @@ def weigh(w: Array, x: Array) -> Array:
     return w * jnp.where((w == 0) & jnp.isinf(x), 0, x)
 
 
+def weigh_gap(w: Array, gaps: Array, z: Array) -> Array:
+    """w · gap, with 0 · inf = 0, for the gaps m − z ≥ 0.
+
+    Without a selection, which would keep the CPU from summing the products as they are made.
+    """
+    limits = jnp.finfo(gaps.dtype)
+    tiny, largest = float(limits.tiny), float(limits.max)
+    # 1 for every finite z, none of which is four times 1/tiny; the largest number for −inf.
+    infinite = jnp.minimum(jnp.maximum(-0.25 * z, 1 / tiny) * tiny, largest)
+    return w * jnp.minimum(gaps, largest) * infinite
+
+
 @jax.custom_jvp
 def mix(w: Array, a: Array, b: Array) -> Array:
     """w · a + (1 − w) · b. The derivative by w is a − b."""
