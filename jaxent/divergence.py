@@ -11,7 +11,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxent import _classes
 from jaxent._inputs import Axis, expect_real, expect_shape, keep, loss, option
 from jaxent.core.divergence import js_terms, kl_terms, softmax_kl
-from jaxent.core.dtypes import compute_dtype
+from jaxent.core.dtypes import compute_dtype, widen_both
 from jaxent.core.rows import Rows
 from jaxent.core.tangents import in_two_passes
 from jaxent.core.xlogy import weigh
@@ -128,7 +128,7 @@ def generalized_kl_divergence(
     References: Bregman, "The relaxation method of finding the common point of convex sets", 1967.
     """
     inputs = "log_predictions", log_predictions, "targets", targets
-    return _sum_of(lambda log_p, t: kl_terms(t, log_p), *inputs, axis, where)
+    return _sum_of(_generalized_kl_terms, *inputs, axis, where)
 
 
 @loss(temperature=POSITIVE)
@@ -215,7 +215,7 @@ def jensen_shannon_divergence(
 
     References: Lin, "Divergence measures based on the Shannon entropy", 1991.
     """
-    return _sum_of(js_terms, "probs", probs, "targets", targets, axis, where)
+    return _sum_of(_js_terms, "probs", probs, "targets", targets, axis, where)
 
 
 def _sum_of(
@@ -230,28 +230,38 @@ def _sum_of(
     """Σ of terms made of two arrays of one shape (..., V), without those that are dropped."""
     rows = _classes.rows(name, x, axis, where)
     y = _classes.class_values(other_name, other, rows, axis, jnp.shape(x), name)
-    dtype, kept = compute_dtype(rows.values, y), rows.classes
+    kept = rows.classes
     if kept is None and rows.kept is not None:
         kept = jnp.broadcast_to(rows.kept[..., None], y.shape)
-
-    @in_two_passes
-    def widened(x: Array, y: Array) -> Array:
-        return terms(x.astype(dtype), y.astype(dtype))
-
-    made = widened(keep(rows.values, kept, 1), keep(y, kept, 1))
+    made = terms(keep(rows.values, kept, 1), keep(y, kept, 1))
     return jnp.sum(keep(made, kept, 0), axis=-1)
 
 
+@in_two_passes("cpu")
 def _kl_terms(log_p: Array, t: Array) -> Array:
+    log_p, t = widen_both(log_p, t)
     absent = t == 0
     log_t, log_p = jnp.log(jnp.where(absent, 1, t)), _finite_where(absent, log_p)
     return jnp.where(absent, 0 * log_p, t * (log_t - log_p))
 
 
+@in_two_passes("cpu", "cuda")
 def _kl_terms_of_logs(log_p: Array, log_t: Array) -> Array:
+    log_p, log_t = widen_both(log_p, log_t)
     absent = log_t == -jnp.inf
     log_t, log_p = jnp.where(absent, 0, log_t), _finite_where(absent, log_p)
     return jnp.where(absent, 0 * log_p, weigh(jnp.exp(log_t), log_t - log_p))
+
+
+@in_two_passes("cpu", "cuda")
+def _generalized_kl_terms(log_p: Array, t: Array) -> Array:
+    log_p, t = widen_both(log_p, t)
+    return kl_terms(t, log_p)
+
+
+@in_two_passes("cpu", "cuda")
+def _js_terms(p: Array, t: Array) -> Array:
+    return js_terms(*widen_both(p, t))
 
 
 def _divided(rows: Rows, temperature: Array, dtype: DTypeLike) -> Rows:

@@ -59,7 +59,7 @@ def squared_error(
     return reduce(_square(keep(predictions, kept, 0), targets), kept, weights, reduction)
 
 
-@in_two_passes
+@in_two_passes("cpu")
 def _square(predictions: Array, targets: Array | None) -> Array:
     dtype = compute_dtype(predictions, targets)
     errors = predictions.astype(dtype)

@@ -6,7 +6,7 @@ from jax.typing import ArrayLike
 
 from jaxent._inputs import FRACTION, NON_NEGATIVE, elements, loss, number, option, per_class_option
 from jaxent.core.bernoulli import cross_entropy, focal_terms
-from jaxent.core.dtypes import compute_dtype
+from jaxent.core.dtypes import widen_both
 from jaxent.core.focal import balance, focal
 from jaxent.core.labels import smooth
 from jaxent.core.tangents import in_two_passes
@@ -133,17 +133,12 @@ def sigmoid_focal_loss(
     return reduce(_focal(binary.values, y, *options), binary.kept, weights, reduction)
 
 
-@in_two_passes
+@in_two_passes("cpu")
 def _cross_entropy(logits: Array, labels: Array, pos_weight: Array | None) -> Array:
-    return cross_entropy(*_widened(logits, labels), pos_weight)
+    return cross_entropy(*widen_both(logits, labels), pos_weight)
 
 
-@in_two_passes
+@in_two_passes("cpu", "cuda")
 def _focal(logits: Array, labels: Array, gamma: Array, alpha: Array | None) -> Array:
-    z, y = _widened(logits, labels)
+    z, y = widen_both(logits, labels)
     return balance(focal(*focal_terms(z, y), gamma), y, alpha)
-
-
-def _widened(logits: Array, labels: Array) -> tuple[Array, Array]:
-    dtype = compute_dtype(logits, labels)
-    return logits.astype(dtype), labels.astype(dtype)

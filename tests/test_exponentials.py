@@ -53,3 +53,13 @@ def test_no_class_but_the_label_is_at_distance_0(classes):
     distance = exponentials.distance_from(jnp.asarray(labels), jnp.zeros((2, classes)))
     np.testing.assert_array_equal(np.argwhere(distance == 0), [[0, 0], [1, classes - 2]])
     assert np.min(distance[:, -3:]) in (0, 1)
+
+
+@pytest.mark.parametrize("way", ["_rest_from_exps", "_rest_from_gaps"])
+@pytest.mark.parametrize("gaps", [[0, 3], [0, 0, 50], [0, 1e-30, 80], [np.inf, 0, 0, 0]], ids=str)
+def test_the_rest_of_a_row_keeps_its_tail(way, gaps):
+    gaps = np.array([gaps], np.float32)
+    got = getattr(exponentials, way)(jnp.asarray(gaps), jnp.exp(-gaps))
+    at_max = gaps < 1e-20
+    want = np.exp(-np.float64(gaps[~at_max])).sum() + (at_max.sum() - 1)
+    np.testing.assert_allclose(got, [want], rtol=1e-6)

@@ -26,11 +26,11 @@ from jaxent.core.xlogy import weigh
 @jax.custom_jvp
 def probabilities(z: Array) -> tuple[Array, Array]:
     """p = σ(z) and q = σ(−z), each exact where it is small."""
-    size = jnp.abs(z)
-    u = jnp.exp(-size)
+    # Of −|z|, but not the same expression as in the values, or a GPU would store what they share.
+    u = jnp.exp(jnp.minimum(z, -z))
     large = 1 / (1 + u)
     small = u * large
-    positive = z == size
+    positive = z > -z
     return jnp.where(positive, large, small), jnp.where(positive, small, large)
 
 

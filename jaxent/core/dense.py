@@ -57,7 +57,7 @@ def target_stats(rows: Rows, targets: Array) -> SoftmaxStats:
     """The statistics of rows whose label is a distribution over classes, (..., V), of any mass."""
     m = maxima(rows).astype(compute_dtype(rows.values, targets))
     _, exps = gaps_and_exps(rows.logits(m.dtype), m)
-    gap, slack = _label_sums(*apart((rows, targets, m)), exps)
+    gap, slack = _label_sums(*apart((rows, targets, m), "cpu"), exps)
     return _statistics(rows, m, mass=_mass(rows, targets), gap=gap, slack=slack)
 
 
@@ -79,8 +79,9 @@ def _label_sums(rows: Rows, targets: Array, m: Array, exps: Array) -> tuple[Arra
 
 def _target_stats_jvp(primals, tangents):
     rows_dot, targets_dot = tangents
-    rows, targets = primals
     stats, mass = kept_for_backward((target_stats(*primals), _mass(*primals)))
+    # A GPU makes the exponentials again; the CPU has them in the gradient's own memory.
+    rows, targets = apart(primals, "cuda")
 
     def slopes(exps, p):
         t, whole = rows.zeroed(targets.astype(p.dtype)), mass[..., None]
@@ -106,7 +107,7 @@ def _statistics(rows: Rows, m: Array, *, mass: Array, gap: Array, slack: Array) 
     w = rows.ones(m.dtype)
     sums = SoftmaxSums(
         max=m,
-        rest=rest(exps),
+        rest=rest(gaps, exps),
         moment=row_sum(weigh_gap(exps, gaps, z)),
         mass=mass,
         gap=gap,

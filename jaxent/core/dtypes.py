@@ -17,6 +17,12 @@ def widen(x: Array) -> Array:
     return x.astype(compute_dtype(x))
 
 
+def widen_both(x: Array, y: Array) -> tuple[Array, Array]:
+    """Both in their common dtype of computation."""
+    dtype = compute_dtype(x, y)
+    return x.astype(dtype), y.astype(dtype)
+
+
 def as_rounded(x: Array) -> Array:
     """x as its dtype holds it.
 

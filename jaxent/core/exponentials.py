@@ -44,10 +44,22 @@ def gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
     return gaps, exps
 
 
-def rest(exps: Array) -> Array:
+def rest(gaps: Array, exps: Array) -> Array:
     """Σ e_j − 1: the classes below the maximum, and one less than there are at it."""
+    return lax.platform_dependent(gaps, exps, cpu=_rest_from_exps, default=_rest_from_gaps)
+
+
+def _rest_from_exps(gaps: Array, exps: Array) -> Array:
+    """From the exponentials alone, which the CPU has stored for a gradient."""
     at_max = jnp.floor(exps)
     return row_sum(exps - at_max) + (row_sum(at_max) - 1)
+
+
+def _rest_from_gaps(gaps: Array, exps: Array) -> Array:
+    """From each exponential used once, which a GPU then does not store."""
+    # No gap but 0 is below 1 then.
+    scaled = gaps * float(1 / jnp.finfo(gaps.dtype).tiny)
+    return _sum(jnp.minimum(exps, scaled)) + (_sum(jnp.maximum(1 - scaled, 0)) - 1)
 
 
 @jax.custom_jvp

@@ -15,18 +15,20 @@ def moves(tangent: Any) -> bool:
     return not (tangent is None or isinstance(tangent, SymbolicZero))
 
 
-def apart(arrays: T) -> T:
-    """The same arrays, which the CPU reads again instead of storing what it made of them before.
+def apart(arrays: T, *platforms: str) -> T:
+    """The same arrays, which these platforms read again, and store nothing made of them before.
 
-    A pass over large arrays is cheap there, and storing another one is not. Elsewhere what two
-    formulas share is made once and not stored.
+    A pass over large arrays costs them less than storing another. Where everything is compiled
+    into one pass, or nothing is shared, it would be a pass too many.
     """
     return jax.lax.platform_dependent(
-        arrays,
-        # One by one: arrays behind one barrier would have to be alike in how they are sharded.
-        cpu=lambda arrays: jax.tree.map(jax.lax.optimization_barrier, arrays),
-        default=lambda arrays: arrays,
+        arrays, default=lambda arrays: arrays, **dict.fromkeys(platforms, _again)
     )
+
+
+def _again(arrays: T) -> T:
+    # One by one: arrays behind one barrier would have to be alike in how they are sharded.
+    return jax.tree.map(jax.lax.optimization_barrier, arrays)
 
 
 def along(tangents: tuple, *slopes: Array) -> Array:
@@ -44,20 +46,24 @@ def total(terms: list[T]) -> T:
     return jax.tree.map(lambda *x: sum(x[1:], start=x[0]), *terms)
 
 
-def in_two_passes(formula: Callable[..., Array]) -> Callable[..., Array]:
-    """The formula, with derivatives that the CPU computes from its arguments in a second pass."""
-    value = jax.custom_jvp(formula)
+def in_two_passes(*platforms: str) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+    """Declares a formula whose derivatives these platforms compute in a second pass."""
 
-    def rule(primals, tangents):
-        again = apart(primals)
-        moving = [i for i, tangent in enumerate(tangents) if moves(tangent)]
+    def declare(formula: Callable[..., Array]) -> Callable[..., Array]:
+        value = jax.custom_jvp(formula)
 
-        def of_moving(*arguments):
-            where = dict(zip(moving, arguments, strict=True))
-            return formula(*(where.get(i, x) for i, x in enumerate(again)))
+        def rule(primals, tangents):
+            again = apart(primals, *platforms)
+            moving = [i for i, tangent in enumerate(tangents) if moves(tangent)]
 
-        point, direction = ([xs[i] for i in moving] for xs in (again, tangents))
-        return value(*primals), jax.jvp(of_moving, point, direction)[1]
+            def of_moving(*arguments):
+                where = dict(zip(moving, arguments, strict=True))
+                return formula(*(where.get(i, x) for i, x in enumerate(again)))
 
-    value.defjvp(rule, symbolic_zeros=True)
-    return value
+            point, direction = ([xs[i] for i in moving] for xs in (again, tangents))
+            return value(*primals), jax.jvp(of_moving, point, direction)[1]
+
+        value.defjvp(rule, symbolic_zeros=True)
+        return value
+
+    return declare
