@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: train multilabel test precision bench lint format clean
+.PHONY: train multilabel test precision bench ahead lint format clean
 
 train: $(VENV)/.examples  ## train a digit classifier, beside the same run with optax's loss
 	$(RUN) -m examples.digits
@@ -19,6 +19,9 @@ precision: $(VENV)/.test  ## the table of errors, in units in the last place
 
 bench: $(VENV)/.bench  ## time every loss against optax's
 	$(RUN) -m bench
+
+ahead: $(VENV)/.ahead  ## what the losses move on an H200 and a v5e, compiled without either
+	$(RUN) -m bench.ahead
 
 lint: $(VENV)/.lint
 	$(RUN) -m ruff check

@@ -29,24 +29,28 @@ _SHORT_SERIES = _SERIES[-9:]
 
 def bregman(t: Array, s: Array, x: Array) -> Array:
     """t log(t/s) − t + s, given x = log(t/s)."""
-    near = jnp.abs(x) < 0.5
-    x_near = jnp.where(near, x, 0)
-    first, *others = _SERIES if x.dtype == jnp.float64 else _SHORT_SERIES
-    series = jnp.full_like(x, first)
-    for coefficient in others:
-        series = series * x_near + coefficient
-    # Past |x| = 16 one of the two is nothing beside the other, and exp(−x) may be no number.
-    apart = jnp.abs(x) >= 16
-    x_between = jnp.where(apart, 0, x)
-    between = t * (x_between + jnp.expm1(-x_between))
-    far = jnp.where(apart, weigh(t, x) - t + s, between)
-    return jnp.where(near, t * (series * x_near * x_near), far)
+    near, x_near = _near(x)
+    return jnp.where(near, t * _series(x_near), weigh(t, x) - t + s)
 
 
 def excess(t: Array, s: Array, x: Array) -> Array:
     """s − t, given x = log(t/s)."""
+    near, x_near = _near(x)
+    return jnp.where(near, t * (_series(x_near) - x_near), s - t)
+
+
+def _near(x: Array) -> tuple[Array, Array]:
     near = jnp.abs(x) < 0.5
-    return jnp.where(near, t * jnp.expm1(-jnp.where(near, x, 0)), s - t)
+    return near, jnp.where(near, x, 0)
+
+
+def _series(x: Array) -> Array:
+    """x + expm1(−x)."""
+    first, *others = _SERIES if x.dtype == jnp.float64 else _SHORT_SERIES
+    series = jnp.full_like(x, first)
+    for coefficient in others:
+        series = series * x + coefficient
+    return series * x * x
 
 
 @jax.custom_jvp
@@ -102,6 +106,9 @@ def softmax_kl(rows: Rows, target_rows: Rows) -> Array:
     """
     both = rows, target_rows
     p, t, x = _pair(*both, *map(unlabelled_stats, both))
+    # p from x too, where it matters: past |x| = 16 one of p and t is nothing beside the other.
+    close = jnp.abs(x) < 16
+    p = jnp.where(close, t * jnp.exp(-jnp.where(close, x, 0)), p)
     return jnp.sum(bregman(t, p, x), axis=-1)
 
 
