@@ -80,6 +80,8 @@ def v5e() -> Sharding:
 
 TARGETS: Mapping[str, Callable[[], Sharding]] = {"h200": h200, "v5e": v5e}
 
+COMPILERS = {"h200": ("jax-cuda13-plugin", "nvidia-cuda-nvcc"), "v5e": ("libtpu",)}
+
 
 def compile_ahead(
     contestant: Contestant, case: Case, shape: Shape, dtype: str, mode: Mode, sharding: Sharding
@@ -133,11 +135,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="append each result as a line")
     parser.add_argument("--loss", default="", help="losses whose names hold this; default: all")
-    parser.add_argument("--target", nargs="*", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument("--target", nargs="+", choices=TARGETS, default=list(TARGETS))
     chosen = parser.parse_args(argv)
     jax.config.update("jax_platforms", "cpu")
     shardings = {name: TARGETS[name]() for name in chosen.target}
-    packages = ("jax", "jaxlib", "libtpu", "jax-cuda13-plugin", "nvidia-cuda-nvcc", "optax")
+    packages = ["jax", "jaxlib", "optax", *(p for name in chosen.target for p in COMPILERS[name])]
     to = functools.partial(
         Compiled,
         rows=SHAPE.rows,

@@ -178,9 +178,16 @@ def softmax_kl_divergence(
     target_rows = rows._replace(values=_classes.class_axis_last(target_logits, axis))
     dtype = compute_dtype(rows.values, target_logits)
     divisor = option("temperature", temperature, dtype)
-    if divisor is not None:
-        rows, target_rows = (_divided(r, divisor, dtype) for r in (rows, target_rows))
-    return softmax_kl(rows, target_rows)
+    if divisor is None:
+        return softmax_kl(rows, target_rows, None)
+    shifted, target_shifted = (_shifted(r, dtype) for r in (rows, target_rows))
+    # A quotient of the difference has the digits that a difference of quotients has lost.
+    difference = jax.lax.stop_gradient((target_shifted - shifted) / divisor)
+    return softmax_kl(
+        rows._replace(values=_divided(shifted, divisor)),
+        target_rows._replace(values=_divided(target_shifted, divisor)),
+        difference,
+    )
 
 
 @loss()
@@ -264,14 +271,16 @@ def _js_terms(p: Array, t: Array) -> Array:
     return js_terms(*widen_both(p, t))
 
 
-def _divided(rows: Rows, temperature: Array, dtype: DTypeLike) -> Rows:
-    """The rows over the temperature, shifted so that a low temperature takes them nowhere."""
+def _shifted(rows: Rows, dtype: DTypeLike) -> Array:
+    """The logits less their maximum, so that a low temperature takes them nowhere."""
     z = rows.logits(dtype)
-    z = z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
-    # An infinite logit stays, and has no derivative by the temperature.
+    return z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
+
+
+def _divided(z: Array, temperature: Array) -> Array:
+    """z / temperature; an infinite logit stays, and has no derivative by the temperature."""
     infinite = jnp.isinf(z)
-    z = jnp.where(infinite, z, jnp.where(infinite, 0, z) / temperature)
-    return rows._replace(values=z)
+    return jnp.where(infinite, z, jnp.where(infinite, 0, z) / temperature)
 
 
 def _finite_where(absent: Array, log_p: Array) -> Array:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxent.core.tangents import along
-from jaxent.core.xlogy import weigh
+from jaxent.core.xlogy import infinite_again, split_infinite, weigh
 
 
 @jax.custom_jvp
@@ -60,16 +60,12 @@ def cross_entropy(z: Array, y: Array, pos_weight: Array | None) -> Array:
     """−pos_weight · y log p − (1 − y) log q, with 0 · log 0 = 0."""
     size = jnp.abs(z)
     softplus = jnp.log1p(jnp.exp(-size))
-    # An infinite logit counts as the largest finite one until the zeros have been multiplied on.
-    largest = jnp.finfo(z.dtype).max
-    finite = jnp.minimum(size, largest)
-    overflow = jnp.minimum(size - finite, largest)
+    finite, infinite = split_infinite(size)
     nlp = softplus - jnp.maximum(jnp.minimum(z, 0), -finite)
     nlq = jnp.minimum(jnp.maximum(z, 0), finite) + softplus
     positive = y * nlp if pos_weight is None else pos_weight * (y * nlp)
     # y + −1: the gradient has 1 − y, and XLA would store the constant that the two share.
-    loss = positive - (y + -1) * nlq
-    return loss + jnp.minimum(loss, largest) * overflow
+    return infinite_again(positive - (y + -1) * nlq, infinite)
 
 
 def _cross_entropy_jvp(primals, tangents):

@@ -31,7 +31,7 @@ from jaxent.core.exponentials import gaps_and_exps, maxima, rest, row_sum
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, SoftmaxSums, finalize, kept_for_backward
 from jaxent.core.tangents import apart, total
-from jaxent.core.xlogy import weigh, weigh_gap
+from jaxent.core.xlogy import infinite_again, split_infinite, weigh
 
 
 @jax.custom_jvp
@@ -71,10 +71,16 @@ def _label_sums(rows: Rows, targets: Array, m: Array, exps: Array) -> tuple[Arra
     The gaps are those that the exponentials are made of, and made again: shared with another sum,
     the CPU would store them. The exponentials it stores anyway, in the gradient's own memory.
     """
-    z, t = rows.logits(m.dtype), rows.zeroed(targets.astype(m.dtype))
-    gaps, _ = gaps_and_exps(z, m)
+    t = rows.zeroed(targets.astype(m.dtype))
+    gaps, _ = gaps_and_exps(rows.logits(m.dtype), m)
     # e + −1: the gradient has 1 − e, and XLA would store the constant that the two share.
-    return row_sum(weigh_gap(t, gaps, z)), -row_sum(t * (exps + -1))
+    return _weighted(t, gaps), -row_sum(t * (exps + -1))
+
+
+def _weighted(w: Array, gaps: Array) -> Array:
+    """Σ w_j (m − z_j), with 0 · inf = 0."""
+    finite, infinite = split_infinite(gaps)
+    return row_sum(infinite_again(w * finite, infinite))
 
 
 def _target_stats_jvp(primals, tangents):
@@ -102,18 +108,17 @@ target_stats.defjvp(_target_stats_jvp, symbolic_zeros=True)
 
 def _statistics(rows: Rows, m: Array, *, mass: Array, gap: Array, slack: Array) -> SoftmaxStats:
     """The statistics of rows of maximum m, with the sums over their labels given."""
-    z = rows.logits(m.dtype)
-    gaps, exps = gaps_and_exps(z, m)
+    gaps, exps = gaps_and_exps(rows.logits(m.dtype), m)
     w = rows.ones(m.dtype)
     sums = SoftmaxSums(
         max=m,
         rest=rest(gaps, exps),
-        moment=row_sum(weigh_gap(exps, gaps, z)),
+        moment=_weighted(exps, gaps),
         mass=mass,
         gap=gap,
         slack=slack,
         size=jnp.sum(w, axis=-1),
-        spread=row_sum(weigh_gap(w, gaps, z)),
+        spread=_weighted(w, gaps),
     )
     return finalize(sums)
 

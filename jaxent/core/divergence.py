@@ -98,40 +98,49 @@ def _log_share(t: Array, s: Array) -> Array:
 
 
 @jax.custom_jvp
-def softmax_kl(rows: Rows, target_rows: Rows) -> Array:
+def softmax_kl(rows: Rows, target_rows: Rows, gap_difference: Array | None) -> Array:
     """KL(t ‖ p) of rows (..., V) with the same dropped, for t and p the softmaxes of the two.
 
     With x_j = log t_j − log p_j, the derivative by the logit z_j is p_j − t_j and the one by the
-    target's logit is t_j (x_j − KL).
+    target's logit is t_j (x_j − KL). `gap_difference` (..., V) is how much farther from its maximum
+    z_j is than the target's logit, where the caller knows it better than from rounded logits; it
+    is a function of them, and has no derivative of its own.
     """
-    both = rows, target_rows
-    p, t, x = _pair(*both, *map(unlabelled_stats, both))
-    # p from x too, where it matters: past |x| = 16 one of p and t is nothing beside the other.
-    close = jnp.abs(x) < 16
+    stats = unlabelled_stats(rows), unlabelled_stats(target_rows)
+    p, t, x = _pair(rows, target_rows, *stats, gap_difference)
+    # p from x too, where neither it nor t is nothing beside the other.
+    close = (jnp.abs(x) < 16) & (t > 0)
     p = jnp.where(close, t * jnp.exp(-jnp.where(close, x, 0)), p)
     return jnp.sum(bregman(t, p, x), axis=-1)
 
 
 def _softmax_kl_jvp(primals, tangents):
-    kl, *stats = kept_for_backward((softmax_kl(*primals), *map(unlabelled_stats, primals)))
-    p, t, x = _pair(*primals, *stats)
+    rows, target_rows, _ = primals
+    computed = softmax_kl(*primals), unlabelled_stats(rows), unlabelled_stats(target_rows)
+    kl, stats, target_stats = kept_for_backward(computed)
+    p, t, x = _pair(rows, target_rows, stats, target_stats, None)
     # An infinite divergence stays what it is: nothing of it can be attributed to a logit.
     by_target = jnp.where(jnp.isinf(kl)[..., None], 0, weigh(t, x - kl[..., None]))
-    logits_dot, target_logits_dot = (rows.values for rows in tangents)
+    logits_dot, target_logits_dot = (dot.values for dot in tangents[:2])
     terms = along((logits_dot, target_logits_dot), excess(t, p, x), by_target)
-    return kl, jnp.sum(primals[0].zeroed(terms), axis=-1)
+    return kl, jnp.sum(rows.zeroed(terms), axis=-1)
 
 
 softmax_kl.defjvp(_softmax_kl_jvp, symbolic_zeros=True)
 
 
 def _pair(
-    rows: Rows, target_rows: Rows, stats: SoftmaxStats, target_stats: SoftmaxStats
+    rows: Rows,
+    target_rows: Rows,
+    stats: SoftmaxStats,
+    target_stats: SoftmaxStats,
+    gap_difference: Array | None,
 ) -> tuple[Array, Array, Array]:
     """p, t and x = log t_j − log p_j, which is −inf where t_j is 0."""
     gaps, _, p = recompute(rows, stats)
     target_gaps, _, t = recompute(target_rows, target_stats)
     # Gaps against gaps first: close distributions have close ones, whose difference is exact.
     between_normalisers = jnp.log1p(stats.rest) - jnp.log1p(target_stats.rest)
-    x = (gaps - target_gaps) + between_normalisers[..., None]
+    difference = gaps - target_gaps if gap_difference is None else gap_difference
+    x = difference + between_normalisers[..., None]
     return p, t, jnp.where(jnp.isinf(target_gaps), -jnp.inf, x)

@@ -32,12 +32,14 @@ def _scaled(ce: Array, miss: Array, k: Array) -> Array:
 
     Two points need care. At miss = 0 (a certain and right answer) ce is 0 too, and what the slope
     is multiplied by tends to 0 faster than it grows. Where ce is infinite (a certain and wrong
-    answer), `miss` has stopped moving exponentially fast. At both the slope is taken as 0.
+    answer), or so large that k times it is, `miss` has stopped moving exponentially fast. At both
+    the slope is taken as 0.
     """
     base = jnp.where(miss > 0, miss, 1)
     # ce is no smaller than miss: their ratio takes one power of a tiny miss out of the way.
     scaled = base ** (k + 1) * (ce / base)
-    return jnp.where((miss > 0) & jnp.isfinite(scaled), scaled, 0)
+    bounded = scaled < float(jnp.finfo(scaled.dtype).max) * 2**-20
+    return jnp.where((miss > 0) & bounded, scaled, 0)
 
 
 def _scaled_jvp(primals, tangents):

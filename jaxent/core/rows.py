@@ -33,7 +33,8 @@ class Rows(NamedTuple):
 
     def zeroed(self, x: Array) -> Array:
         """Any (..., V), 0 in the rows dropped."""
-        return x if self.kept is None else jnp.where(self.kept[..., None], x, 0)
+        zero = jnp.zeros((), x.dtype)
+        return x if self.kept is None else jnp.where(self.kept[..., None], x, zero)
 
     def moving(self, tangent: Array, dtype: DTypeLike) -> Array:
         """The tangent of the values in a dtype, 0 in the classes and the rows dropped."""

@@ -2,7 +2,7 @@
 
 A term of zero weight is absent, whatever it weighs: its value and its derivatives are zero. The
 point in question is taken out with a `where` on the *inputs* of the product, since a `where` on
-the result would leave 0 · inf = NaN in the derivative.
+the result would leave 0 · inf = NaN in the derivative. `split_infinite` does without one.
 """
 
 import jax
@@ -17,16 +17,22 @@ def weigh(w: Array, x: Array) -> Array:
     return w * jnp.where((w == 0) & jnp.isinf(x), 0, x)
 
 
-def weigh_gap(w: Array, gaps: Array, z: Array) -> Array:
-    """w · gap, with 0 · inf = 0, for the gaps m − z ≥ 0.
+def split_infinite(x: Array) -> tuple[Array, Array]:
+    """x ≥ 0 in two parts: finite, and 0 or for what is infinite the largest number.
 
-    Without a selection, which would keep the CPU from summing the products as they are made.
+    The same convention where a selection would keep the CPU from summing products as it makes
+    them: multiply the first on, and let `infinite_again` have the second.
     """
-    limits = jnp.finfo(gaps.dtype)
-    tiny, largest = float(limits.tiny), float(limits.max)
-    # 1 for every finite z, none of which is four times 1/tiny; the largest number for −inf.
-    infinite = jnp.minimum(jnp.maximum(-0.25 * z, 1 / tiny) * tiny, largest)
-    return w * jnp.minimum(gaps, largest) * infinite
+    largest = jnp.finfo(x.dtype).max
+    finite = jnp.minimum(x, largest)
+    return finite, jnp.minimum(x - finite, largest)
+
+
+def infinite_again(product: Array, infinite: Array) -> Array:
+    """The product of what `split_infinite` made finite: infinite again, unless it is 0."""
+    # Twice, so that no factor is too small.
+    beyond = jnp.minimum(product, jnp.finfo(product.dtype).max) * infinite * infinite
+    return product + beyond
 
 
 @jax.custom_jvp
