@@ -3,7 +3,7 @@
 The extra `ahead` brings the compilers of both kinds, on Linux: libtpu for TPUs, and NVIDIA's plugin
 of JAX with its assembler for GPUs, without a driver. For each loss the table gives what the program
 reads and writes in the device's memory, as XLA counts it, and its temporaries, both in units of the
-logits: a floor of 1 read for a value and of 2 reads and 1 write for its gradient.
+logits. An argument of their shape counts as much again wherever it is read.
 """
 
 import argparse
@@ -43,7 +43,7 @@ TPU_HOST = {
 }
 SHAPE = Shape("Llama-2", 4096, 32000)
 DTYPES = ("float32", "bfloat16")
-ROUTES: tuple[Mode, ...] = ("value", "grad")
+MODES: tuple[Mode, ...] = ("value", "grad")
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,13 @@ def v5e() -> Sharding:
 
 
 TARGETS: Mapping[str, Callable[[], Sharding]] = {"h200": h200, "v5e": v5e}
-
 COMPILERS = {"h200": ("jax-cuda13-plugin", "nvidia-cuda-nvcc"), "v5e": ("libtpu",)}
 
 
 def compile_ahead(
     contestant: Contestant, case: Case, shape: Shape, dtype: str, mode: Mode, sharding: Sharding
 ) -> tuple[float, float]:
-    """The bytes that a loss accesses, and its temporaries, in units of the logits."""
+    """The bytes that a loss accesses, and its temporaries, over those of the logits."""
     arguments = case.arguments(Shape("", 1, shape.classes), dtype)
     like = [
         jax.ShapeDtypeStruct((shape.rows, *x.shape[1:]), x.dtype, sharding=sharding)
@@ -135,12 +134,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="append each result as a line")
     parser.add_argument("--loss", default="", help="losses whose names hold this; default: all")
-    parser.add_argument("--target", nargs="+", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument(
+        "--target", nargs="+", choices=TARGETS, default=list(TARGETS), help="default: both"
+    )
     chosen = parser.parse_args(argv)
     jax.config.update("jax_platforms", "cpu")
     shardings = {name: TARGETS[name]() for name in chosen.target}
     packages = ["jax", "jaxlib", "optax", *(p for name in chosen.target for p in COMPILERS[name])]
-    to = functools.partial(
+    result = functools.partial(
         Compiled,
         rows=SHAPE.rows,
         classes=SHAPE.classes,
@@ -148,15 +149,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         day=datetime.now(UTC).date().isoformat(),
     )
     cases = [case for case in CASES if chosen.loss in case.name]
-    work = list(product(cases, ROUTES, DTYPES, shardings, map(load, ("jaxent", "optax"))))
+    work = list(product(cases, MODES, DTYPES, shardings, map(load, ("jaxent", "optax"))))
     found = []
     for case, mode, dtype, target, contestant in track(work, console=Console(stderr=True)):
         if case.name not in contestant.losses:
             continue
-        sizes = compile_ahead(contestant, case, SHAPE, dtype, mode, shardings[target])
-        accessed, temporaries = sizes
+        accessed, temporaries = compile_ahead(
+            contestant, case, SHAPE, dtype, mode, shardings[target]
+        )
         found.append(
-            to(
+            result(
                 case.name,
                 dtype=dtype,
                 mode=mode,

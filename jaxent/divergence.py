@@ -166,7 +166,8 @@ def softmax_kl_divergence(
       >>> print(jaxent.softmax_kl_divergence(student, teacher))
       9.24e-08
 
-    Numerics: summed as terms that are each at least 0; close distributions keep their digits.
+    Numerics: summed as terms that are each at least 0, so nothing cancels between them. In float32,
+    logits 1e-4 apart leave three digits of the divergence, of 4e-9.
     Differentiable in both modes, to any order, by both logits and `temperature`.
 
     References: Hinton et al., "Distilling the knowledge in a neural network", 2015.

@@ -6,8 +6,9 @@ it cancels. Since Σ t = Σ s = 1, the sum of the *Bregman* terms is the same nu
     t log(t/s) − t + s  =  t (x + expm1(−x)),     x = log t − log s  ≥ 0 each,
 
 and an error in a normaliser, the same in every x, moves it only to second order, as long as every
-term is made of x alone. In float32, two distributions 1e-4 apart have their divergence of 1e-9 to
-six digits, not to none.
+term is made of x alone. What is left is the rounding of each logit's distance from its maximum: in
+float32, two distributions over 50 classes with logits 1e-4 apart have their divergence, of 4e-9, to
+three digits, not to none.
 """
 
 import math
