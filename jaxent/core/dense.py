@@ -148,7 +148,7 @@ def _by_logits(
     mean_gap = (stats.entropy - jnp.log1p(stats.rest))[..., None]
 
     def along(slopes):
-        return jnp.sum(slopes * z_dot, axis=-1)
+        return rows.summed(slopes * z_dot)
 
     return SoftmaxStats(
         max=jnp.zeros_like(stats.max),

@@ -124,7 +124,7 @@ def _softmax_kl_jvp(primals, tangents):
     by_target = jnp.where(jnp.isinf(kl)[..., None], 0, weigh(t, x - kl[..., None]))
     logits_dot, target_logits_dot = (dot.values for dot in tangents[:2])
     terms = along((logits_dot, target_logits_dot), excess(t, p, x), by_target)
-    return kl, jnp.sum(rows.zeroed(terms), axis=-1)
+    return kl, rows.summed(terms)
 
 
 softmax_kl.defjvp(_softmax_kl_jvp, symbolic_zeros=True)

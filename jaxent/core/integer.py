@@ -124,23 +124,22 @@ def _by_logits(
 ) -> LabelStats:
     s = 1 + stats.rest
     others = _others(rows, labels, maxima(rows))
-    scale = (1 / s)[..., None]
     p_label = jnp.exp(-stats.nll)
-    nll = place(others, labels, -stats.miss * s) * scale
-    p = place(others, labels, p_label * s) * scale
-    w = _weights(rows, class_weights, p.dtype)
-    z_dot = rows.moving(logits_dot, p.dtype)
+    exps = place(others, labels, p_label * s)
+    w = _weights(rows, class_weights, exps.dtype)
+    z_dot = rows.moving(logits_dot, exps.dtype)
 
     def along(slopes):
-        return jnp.sum(slopes * z_dot, axis=-1)
+        return rows.summed(slopes * z_dot)
 
-    nll_dot = along(nll)
+    # Divided by s after the sum, so that the transpose multiplies each class once.
+    nll_dot = along(place(others, labels, -stats.miss * s)) / s
     return LabelStats(
         max=jnp.zeros_like(stats.max),
-        rest=s * along(p),
+        rest=along(exps),
         nll=nll_dot,
         miss=p_label * nll_dot,
-        sum_nll=along(jnp.sum(w, axis=-1, keepdims=True) * p - w),
+        sum_nll=along(jnp.sum(w, axis=-1, keepdims=True) * exps / s[..., None] - w),
     )
 
 

@@ -37,9 +37,15 @@ class Rows(NamedTuple):
         return x if self.kept is None else jnp.where(self.kept[..., None], x, zero)
 
     def moving(self, tangent: Array, dtype: DTypeLike) -> Array:
-        """The tangent of the values in a dtype, 0 in the classes and the rows dropped."""
+        """The tangent of the values in a dtype, 0 in the classes dropped."""
         tangent = tangent.astype(dtype)
-        return self.zeroed(tangent if self.classes is None else jnp.where(self.classes, tangent, 0))
+        return tangent if self.classes is None else jnp.where(self.classes, tangent, 0)
+
+    def summed(self, x: Array) -> Array:
+        """Σ x over the classes of each row, 0 in the rows dropped."""
+        # Selected after the sum: transposed, that is one selection a row and not one a class.
+        total = jnp.sum(x, axis=-1)
+        return total if self.kept is None else jnp.where(self.kept, total, 0)
 
     def ones(self, dtype: DTypeLike) -> Array:
         """1 for the classes kept and 0 for the others; broadcasts against the values."""

@@ -1,0 +1,59 @@
+"""Which passes a compiled program makes, and the time that is said to be theirs."""
+
+import io
+
+import jax.numpy as jnp
+from rich.console import Console
+
+from bench.cases import CASES
+from bench.passes import Pass, instructions, passes, report
+from bench.shapes import Shape
+
+SQUARED_ERROR = CASES[-1]
+SHAPE = Shape("", 64, 1000)
+
+
+def test_an_instruction_is_named_by_what_is_computed_in_it():
+    program = """
+%fused (a: f32[8,4]) -> f32[8,4] {
+  %a = f32[8,4]{1,0} parameter(0)
+  %exp.1 = f32[8,4]{1,0} exponential(%a)
+  ROOT %neg.1 = f32[8,4]{1,0} negate(%exp.1)
+}
+
+%summed (b: f32[8,4]) -> f32[8] {
+  ROOT %sum.1 = f32[8]{0} reduce(%b), dimensions={1}
+}
+
+ENTRY %main.1 (z: f32[8,4]) -> (f32[8]) {
+  %z = f32[8,4]{1,0} parameter(0)
+  %both = f32[8,4]{1,0} fusion(%z), kind=kLoop, calls=%fused
+  %sum = f32[8]{0} fusion(%both), kind=kCustom, calls=%summed, config={"kind":"__ynn_fusion"}
+  ROOT %tuple.1 = (f32[8]{0}) tuple(%sum)
+}
+"""
+    found = instructions(program)
+    assert found["both"] == ("exponential, negate", "f32[8,4]")
+    assert found["sum"] == ("ynn: reduce", "f32[8]")
+
+
+def test_time_goes_to_the_pass_that_takes_it():
+    """A gradient of 200 sines costs more than the rest of the program."""
+
+    def slow(predictions, targets):
+        x = predictions
+        for _ in range(100):
+            x = jnp.sin(x)
+        return (x - targets) ** 2
+
+    ms, found = passes(SQUARED_ERROR, slow, SHAPE, "float32", "grad")
+    assert "sine" in found[0].operations
+    assert 0.5 * ms < found[0].ms <= ms
+
+
+def test_passes_of_no_weight_are_left_out():
+    console = Console(file=io.StringIO(), width=80)
+    console.print(report("who", 10, [Pass("exponential", "f32[8]", 9.5), Pass("add", "f32[]", 0)]))
+    text = console.file.getvalue()
+    assert all(part in text for part in ("9.50", "exponential"))
+    assert "add" not in text
