@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: train multilabel test precision bench ahead lint format clean
+.PHONY: train multilabel language-model test precision bench ahead lint format clean
 
 train: $(VENV)/.examples  ## train a digit classifier, beside the same run with optax's loss
 	$(RUN) -m examples.digits
 
 multilabel: $(VENV)/.examples  ## train ten imbalanced binary classifiers with pos_weight and focal
 	$(RUN) -m examples.multilabel
+
+language-model: $(VENV)/.examples  ## train a small transformer, its logits never all held
+	$(RUN) -m examples.language_model
 
 test: $(VENV)/.test  ## the whole test suite
 	$(RUN) -m pytest -n auto

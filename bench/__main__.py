@@ -44,7 +44,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_shapes,
         default=DEFAULT,
         metavar="LIST",
-        help=f"of {', '.join(map(str, SHAPES))}; or sizes such as 64x1000; or all of those named;"
+        help=f"of {', '.join(map(str, SHAPES))}; or sizes such as 64x1000, with features for a"
+        " linear head 64x32x1000; or all of those named;"
         f" default: {', '.join(shape.name for shape in DEFAULT)}",
     )
     what.add_argument(
@@ -159,7 +160,13 @@ def measured(chosen: argparse.Namespace, console: Console) -> list[Measurement]:
     contestants = [load(name) for name in ("jaxent", *chosen.against)]
     run = this_run(chosen.against)
     console.print(str(run), highlight=False)
-    cells = list(product(chosen.loss, chosen.mode, chosen.shapes, chosen.dtype))
+    cells = [
+        (case, mode, shape, dtype)
+        for case, mode, shape, dtype in product(
+            chosen.loss, chosen.mode, chosen.shapes, chosen.dtype
+        )
+        if case.linear == bool(shape.features)
+    ]
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
     found = []
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

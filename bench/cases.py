@@ -1,7 +1,7 @@
 """The losses that are timed: their arguments, and their formula as the judge of everyone's numbers.
 
-Logits are standard normal, as when training starts; dense labels are distributions over classes,
-or random zeros and ones for the binary losses.
+Logits are standard normal, as when training starts, those of a linear head too; dense labels are
+distributions over classes, or random zeros and ones for the binary losses.
 """
 
 from collections.abc import Callable
@@ -30,9 +30,11 @@ class Case:
     name: str
     draw: Draw
     formula: Callable[..., Array]
+    moving: int = 1  # how many arguments are differentiated: the first ones
+    linear: bool = False  # from features and a kernel, not from logits
 
     def arguments(self, shape: Shape, dtype: str) -> Arguments:
-        """Random arguments, the one to differentiate by first."""
+        """Random arguments, those to differentiate by first."""
         drawn = self.draw(np.random.default_rng(0), shape)
         cast = jnp.dtype(dtype)
         return tuple(x.astype(cast) if x.dtype == np.float32 else x for x in drawn)
@@ -63,6 +65,15 @@ def _both(*makers: Callable[[np.random.Generator, Shape], np.ndarray]) -> Draw:
     return lambda rng, shape: tuple(make(rng, shape) for make in makers)
 
 
+def _features(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    return rng.standard_normal((shape.rows, shape.features), dtype=np.float32)
+
+
+def _kernel(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    kernel = rng.standard_normal((shape.features, shape.classes), dtype=np.float32)
+    return kernel / np.sqrt(shape.features, dtype=np.float32)
+
+
 def _nll(z: Array, y: Array) -> Array:
     return -jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=-1)[:, 0]
 
@@ -70,6 +81,10 @@ def _nll(z: Array, y: Array) -> Array:
 def _softmax_focal(z: Array, y: Array) -> Array:
     nll = _nll(z, y)
     return (1 - jnp.exp(-nll)) ** GAMMA * nll
+
+
+def _linear_nll(x: Array, W: Array, y: Array) -> Array:
+    return _nll(jnp.matmul(x, W, precision="highest"), y)
 
 
 def _dense(z: Array, t: Array) -> Array:
@@ -116,4 +131,11 @@ CASES = (
     Case("kl_divergence_with_log_targets", _both(_log_probs, _log_probs), _kl_log),
     Case("generalized_kl_divergence", _both(_log_probs, _probs), _generalized_kl),
     Case("squared_error", _both(_normal, _normal), _square),
+    Case(
+        "linear_softmax_cross_entropy",
+        _both(_features, _kernel, _class_numbers),
+        _linear_nll,
+        moving=2,
+        linear=True,
+    ),
 )

@@ -18,6 +18,7 @@ from bench.cases import CASES, GAMMA
 from bench.programs import Program, through_jax, through_torch
 
 Losses = Mapping[str, Callable[..., Any]]
+HEAD = "linear_softmax_cross_entropy"  # who has none multiplies, and holds the logits
 
 
 class Contestant(NamedTuple):
@@ -38,10 +39,13 @@ def _jaxent() -> Contestant:
 
 
 def _optax() -> Contestant:
-    return Contestant("optax", _same_names(importlib.import_module("optax.losses")))
+    losses = importlib.import_module("optax.losses")
+    of_class_numbers = losses.softmax_cross_entropy_with_integer_labels
+    heads = {HEAD: lambda x, W, y: of_class_numbers(x @ W, y)}
+    return Contestant("optax", _same_names(losses) | heads)
 
 
-def _same_names(module: Any) -> Losses:
+def _same_names(module: Any) -> dict[str, Callable[..., Any]]:
     return {case.name: getattr(module, case.name) for case in CASES if hasattr(module, case.name)}
 
 
@@ -74,6 +78,7 @@ def _keras() -> Contestant:
             ),
             "sigmoid_focal_loss": sigmoid_focal,
             "squared_error": lambda x, t: losses.mean_squared_error(t, x),
+            HEAD: lambda x, W, y: ops.sparse_categorical_crossentropy(y, x @ W, from_logits=True),
         },
     )
 
@@ -97,6 +102,9 @@ def _torch() -> Contestant:
             "kl_divergence": kl_divergence,
             "kl_divergence_with_log_targets": partial(kl_divergence, log_target=True),
             "squared_error": functional.mse_loss,
+            HEAD: lambda x, W, y, reduction: functional.cross_entropy(
+                x @ W, y, reduction=reduction
+            ),
         },
         partial(through_torch, torch),
     )

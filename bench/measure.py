@@ -6,6 +6,7 @@ from functools import lru_cache
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from bench.cases import Arguments, Case
 from bench.contestants import Contestant
@@ -18,7 +19,7 @@ from bench.timing import rotations, timings
 # How far a value and a gradient may be from the formula's, relative to their norm. A peer that
 # keeps log-probabilities in bfloat16 rounds those of 1e5 classes, near -12, by up to 3e-2.
 TOLERANCES = {"float32": 1e-5, "bfloat16": 4e-2}
-OUTCOMES = {"value": ("value",), "grad": ("value", "gradient"), "eager": ("losses",)}
+OUTCOMES = {"value": ("value",), "grad": ("value", "gradient", "second"), "eager": ("losses",)}
 
 
 def measure(
@@ -34,12 +35,14 @@ def measure(
     arguments = case.arguments(shape, dtype)
     moved = moved_bytes(case, arguments, mode)
     programs = {
-        contestant.name: contestant.program(contestant.losses[case.name], mode, arguments)
+        contestant.name: contestant.program(
+            contestant.losses[case.name], mode, arguments, case.moving
+        )
         for contestant in contestants
         if case.name in contestant.losses
     }
     wrong = _complaints(case, dtype, mode, arguments, programs)
-    programs[FLOOR] = floor(moved, arguments)
+    programs[FLOOR] = floor(case, mode, moved, arguments)
     right = {name: program for name, program in programs.items() if name not in wrong}
     seconds = timings(right, rotations(arguments), rounds)
 
@@ -51,6 +54,7 @@ def measure(
             shape=shape.name,
             rows=shape.rows,
             classes=shape.classes,
+            features=shape.features,
             dtype=dtype,
             mode=mode,
             contestant=name,
@@ -71,29 +75,48 @@ def measure(
 def moved_bytes(case: Case, arguments: Arguments, mode: Mode) -> int:
     """What must move at the least.
 
-    Every array with a class axis is read once. For a gradient the logits are read again and the
-    gradient is written; an eager call writes the losses, in the logits' dtype.
+    Every array with more than one axis is read once. For a gradient those that move are read again
+    and their gradients are written; an eager call writes the losses, in the dtype of the first.
     """
-    logits, read = arguments[0], sum(x.nbytes for x in arguments if x.ndim == 2)
+    read = sum(x.nbytes for x in arguments if x.ndim == 2)
     if mode == "value":
         return read
     if mode == "grad":
-        return read + 2 * logits.nbytes
+        return read + 2 * sum(x.nbytes for x in arguments[: case.moving])
     losses = jax.eval_shape(case.formula, *arguments)
-    return read + losses.size * logits.itemsize
+    return read + losses.size * arguments[0].itemsize
 
 
-def floor(moved: int, arguments: Arguments) -> Program:
+def floor(case: Case, mode: Mode, moved: int, arguments: Arguments) -> Program:
     """What nobody can be much faster than.
 
-    On a CPU one elementwise exponential of the logits: a read, a write and what a loss computes.
-    On an accelerator, which computes while it waits for memory, a copy that moves the same bytes.
+    Of a linear head its matrix products: one for a value, three with gradients. Of logits on a CPU
+    one elementwise exponential: a read, a write and what a loss computes. On an accelerator, which
+    computes while it waits for memory, a copy that moves the same bytes.
     """
+    if case.linear:
+        return compiled(products if mode == "grad" else product, arguments)
     if jax.default_backend() == "cpu":
         return compiled(lambda logits, *_: jnp.exp(logits), arguments)
     half = np.zeros(moved // 2, np.uint8)  # a copy reads and writes
     program = compiled(jnp.copy, (half,))
     return program._replace(place=lambda _: (jax.device_put(half),))
+
+
+def product(features: Array, kernel: Array, *_: Array) -> Array:
+    """The logits, alone."""
+    return _product(features, kernel, 1, 0)
+
+
+def products(features: Array, kernel: Array, *_: Array) -> tuple[Array, Array]:
+    """The logits, and what is shaped like gradients made of them."""
+    z = product(features, kernel).astype(features.dtype)
+    return _product(z, kernel, 1, 1), _product(features, z, 0, 0)
+
+
+def _product(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
+    contracted = ((a_axis,), (b_axis,)), ((), ())
+    return jax.lax.dot_general(a, b, contracted, preferred_element_type=jnp.float32)
 
 
 def _complaints(
@@ -116,20 +139,21 @@ def _complaints(
 
 @lru_cache(maxsize=1)  # the dtypes of a cell are judged by the same
 def _formula(case: Case, mode: Mode, like: tuple[jax.ShapeDtypeStruct, ...]) -> Program:
-    return compiled(case.formula if mode == "eager" else of_mean(case.formula, mode), like)
+    return compiled(
+        case.formula if mode == "eager" else of_mean(case.formula, mode, case.moving), like
+    )
 
 
 def _outcome(program: Program, arguments: Arguments) -> tuple[np.ndarray, ...]:
     outcome = program.call(*program.place(arguments))
-    parts = outcome if isinstance(outcome, tuple) else (outcome,)
-    return tuple(program.fetch(part) for part in parts)
+    return tuple(map(program.fetch, jax.tree.leaves(outcome)))
 
 
 def disagreement(
     got: Sequence[np.ndarray], want: Sequence[np.ndarray], names: Sequence[str], tolerance: float
 ) -> str | None:
     """What is wrong with a contestant's outcome, or None."""
-    for name, g, w in zip(names, got, want, strict=True):
+    for name, g, w in zip(names[: len(want)], got, want, strict=True):
         # Keras has some elementwise losses as means over the last axis only.
         w = w.mean(axis=tuple(range(g.ndim, w.ndim)))
         error = np.linalg.norm(g - w) / np.linalg.norm(w) if g.shape == w.shape else np.inf

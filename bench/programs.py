@@ -1,7 +1,7 @@
 """A loss made ready to run in a mode: compiled by JAX, or called through PyTorch.
 
 value   the mean of the losses, compiled
-grad    the mean and its gradient by the first argument, compiled
+grad    the mean and its gradients by what is learned from: logits, or features and kernel; compiled
 eager   the losses themselves, the function called as a user types it
 
 PyTorch compiles nothing: there, `value` and `grad` are the calls of a training loop written in it.
@@ -34,20 +34,22 @@ class Program(NamedTuple):
     compile_s: float | None = None
 
 
-def through_jax(loss: Callable[..., Array], mode: Mode, arguments: Arguments) -> Program:
+def through_jax(
+    loss: Callable[..., Array], mode: Mode, arguments: Arguments, moving: int = 1
+) -> Program:
     """A loss that takes and returns JAX's arrays."""
     if mode == "eager":
         return Program(_finished(loss), jax.device_put, _from_jax)
-    return compiled(of_mean(loss, mode), arguments)
+    return compiled(of_mean(loss, mode, moving), arguments)
 
 
-def of_mean(loss: Callable[..., Array], mode: Mode) -> Callable[..., Any]:
-    """The mean of a loss, or that and its gradient."""
+def of_mean(loss: Callable[..., Array], mode: Mode, moving: int = 1) -> Callable[..., Any]:
+    """The mean of a loss, or that and its gradients by the first arguments."""
 
     def mean(*arguments: Array) -> Array:
         return jnp.mean(loss(*arguments))
 
-    return jax.value_and_grad(mean) if mode == "grad" else mean
+    return jax.value_and_grad(mean, tuple(range(moving))) if mode == "grad" else mean
 
 
 def compiled(
@@ -73,7 +75,11 @@ def _from_jax(x: Array) -> np.ndarray:
 
 
 def through_torch(
-    torch: ModuleType, loss: Callable[..., Any], mode: Mode, arguments: Arguments
+    torch: ModuleType,
+    loss: Callable[..., Any],
+    mode: Mode,
+    arguments: Arguments,
+    moving: int = 1,
 ) -> Program:
     """A loss that takes PyTorch's tensors and a reduction, on the kind of device that JAX uses."""
     del arguments  # nothing is compiled for them
@@ -86,10 +92,10 @@ def through_torch(
         with torch.no_grad():
             return loss(*tensors, reduction="mean")
 
-    def grad(first, *others):
-        leaf = first.detach().requires_grad_()
-        mean = loss(leaf, *others, reduction="mean")
-        return mean, *torch.autograd.grad(mean, leaf)
+    def grad(*tensors):
+        leaves = [tensor.detach().requires_grad_() for tensor in tensors[:moving]]
+        mean = loss(*leaves, *tensors[moving:], reduction="mean")
+        return mean, *torch.autograd.grad(mean, leaves)
 
     def eager(*tensors):
         return loss(*tensors, reduction="none")

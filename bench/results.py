@@ -49,10 +49,11 @@ class Measurement:
     temp_bytes: int | None  # the compiled program's temporaries, where there is one
     compile_s: float | None  # tracing, lowering and compiling it, nothing cached
     run: Run
+    features: int = 0  # of a linear head; 0 for losses of logits
 
     @property
     def cell(self) -> Cell:
-        shape = Shape(self.shape, self.rows, self.classes)
+        shape = Shape(self.shape, self.rows, self.classes, self.features)
         return Cell(self.loss, shape, self.dtype, self.mode)
 
     @property

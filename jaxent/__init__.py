@@ -26,6 +26,7 @@ are Python numbers, whose range is checked, or traced arrays, which are differen
 compiles nothing.
 """
 
+from jaxent.contrastive import info_nce
 from jaxent.core.stats import SoftmaxStats
 from jaxent.divergence import (
     generalized_kl_divergence,
@@ -35,6 +36,12 @@ from jaxent.divergence import (
     softmax_kl_divergence,
 )
 from jaxent.information import entropy, self_information, sigmoid_entropy, softmax_entropy
+from jaxent.linear import (
+    linear_softmax_cross_entropy,
+    linear_softmax_focal_loss,
+    linear_softmax_kl_divergence,
+    linear_softmax_stats,
+)
 from jaxent.probability import (
     binary_cross_entropy,
     binary_focal_cross_entropy,
@@ -60,9 +67,14 @@ __all__ = [
     "categorical_cross_entropy_with_integer_labels",
     "entropy",
     "generalized_kl_divergence",
+    "info_nce",
     "jensen_shannon_divergence",
     "kl_divergence",
     "kl_divergence_with_log_targets",
+    "linear_softmax_cross_entropy",
+    "linear_softmax_focal_loss",
+    "linear_softmax_kl_divergence",
+    "linear_softmax_stats",
     "poly_loss_cross_entropy",
     "reduce_losses",
     "self_information",

@@ -20,8 +20,8 @@ from jaxent._inputs import (
     kept_elements,
 )
 from jaxent.core.dtypes import as_rounded
+from jaxent.core.formulas import class_count
 from jaxent.core.rows import Rows
-from jaxent.core.xlogy import weigh
 
 
 def rows(
@@ -62,17 +62,19 @@ def class_axis_last(x: Array, axis: Axis) -> Array:
     return x.reshape(*x.shape[: len(rows)], math.prod(x.shape[len(rows) :]))
 
 
-def class_numbers(name: str, labels: ArrayLike, like: Rows) -> tuple[Array, Array]:
-    """Integer labels of rows, 0 in place of those that are no class, and whether they are one.
+def class_numbers(name: str, labels: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Integer labels, 0 in place of those that are no class, and whether they are one.
+
+    `shape` (..., V) is that of the logits, whose source the name is.
 
     Narrow dtypes are widened first: in uint8 there is no class 1000 to compare with.
     """
     labels = jnp.asarray(labels)
     expect_integer("labels", labels)
-    expect_shape("labels", labels, like.values.shape[:-1], f"the rows of {name}")
+    expect_shape("labels", labels, shape[:-1], f"the rows of {name}")
     if labels.dtype.itemsize < 4:
         labels = labels.astype(jnp.int32)
-    valid = (labels >= 0) & (labels < like.values.shape[-1])
+    valid = (labels >= 0) & (labels < shape[-1])
     return jnp.where(valid, labels, 0).astype(jnp.int32), valid
 
 
@@ -86,28 +88,19 @@ def class_values(
     return like.zeroed(class_axis_last(values, axis))
 
 
-def class_vector(name: str, value: ArrayLike | None, like: Rows, dtype: DTypeLike) -> Array | None:
+def class_vector(
+    name: str, value: ArrayLike | None, classes: int, dtype: DTypeLike
+) -> Array | None:
     """One number per class (V,), or None where the option is absent."""
     if value is None:
         return None
     vector = jnp.asarray(value)
     expect_real(name, vector)
-    expect_shape(name, vector, like.values.shape[-1:], "one number per class")
+    expect_shape(name, vector, (classes,), "one number per class")
     return vector.astype(dtype)
-
-
-def class_count(rows: Rows, dtype: DTypeLike) -> Array:
-    """How many classes each row keeps; 1 for a dropped row."""
-    if rows.classes is None:
-        return jnp.asarray(rows.values.shape[-1], dtype)
-    return jnp.maximum(jnp.sum(rows.classes, axis=-1, dtype=jnp.int32), 1).astype(dtype)
 
 
 def uniform(rows: Rows, dtype: DTypeLike) -> Array:
     """The uniform distribution over the classes kept."""
     count = class_count(rows, dtype)
     return 1 / count if rows.classes is None else rows.classes.astype(dtype) / count[..., None]
-
-
-def class_weighted(losses: Array, y: Array, class_weights: Array | None) -> Array:
-    return losses if class_weights is None else weigh(jnp.take(class_weights, y), losses)

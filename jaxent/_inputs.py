@@ -28,10 +28,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Axis = int | tuple[int, ...] | None
 
-STATIC = ("axis", "reduction")
 FRACTION = (0, 1)
 NON_NEGATIVE = (0, math.inf)
 ANY_NUMBER = (-math.inf, math.inf)
+POSITIVE = 2.0**-126, math.inf  # from the smallest normal float32
 
 
 def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -75,10 +75,8 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
                 if name in ranges:
                     value = _number_option(name, value, *ranges[name])
                 arguments[name] = value
-            if "axis" in arguments:
-                arguments["axis"] = _hashable_axis(arguments["axis"])
-            if not isinstance(arguments.get("reduction", "none"), str):
-                raise TypeError(f"reduction must be a string, got {arguments['reduction']!r}")
+            for name in static:
+                arguments[name] = STATIC[name](arguments[name])
             return compiled(**arguments)
 
         return call
@@ -116,7 +114,7 @@ def _number_option(name: str, value: Any, low: float, high: float) -> Any:
     return value
 
 
-def _hashable_axis(axis: Any) -> Axis:
+def _axis(axis: Any) -> Axis:
     if axis is None:
         return None
     if isinstance(axis, tuple):
@@ -128,6 +126,38 @@ def _axis_number(axis: Any) -> int:
     if isinstance(axis, bool) or not hasattr(axis, "__index__"):
         raise TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}")
     return operator.index(axis)
+
+
+def _reduction(reduction: Any) -> str:
+    if not isinstance(reduction, str):
+        raise TypeError(f"reduction must be a string, got {reduction!r}")
+    return reduction
+
+
+def _max_logits_bytes(size: Any) -> int | None:
+    if size is None:
+        return None
+    if isinstance(size, bool) or not hasattr(size, "__index__"):
+        raise TypeError(f"max_logits_bytes must be an int or None, got {size!r}")
+    size = operator.index(size)
+    if size < 1:
+        raise ValueError(f"max_logits_bytes must be positive, got {size}")
+    return size
+
+
+def _symmetric(symmetric: Any) -> bool:
+    if not isinstance(symmetric, bool):
+        raise TypeError(f"symmetric must be True or False, got {symmetric!r}")
+    return symmetric
+
+
+# Arguments that a program is compiled for, with their judges.
+STATIC: dict[str, Callable[[Any], Any]] = {
+    "axis": _axis,
+    "reduction": _reduction,
+    "max_logits_bytes": _max_logits_bytes,
+    "symmetric": _symmetric,
+}
 
 
 def expect_floating(name: str, x: Array) -> None:

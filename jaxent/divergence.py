@@ -1,22 +1,17 @@
 """Divergences between distributions over classes, in nats."""
 
-import math
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._inputs import Axis, expect_real, expect_shape, keep, loss, option
-from jaxent.core.divergence import js_terms, kl_terms, softmax_kl
+from jaxent._inputs import POSITIVE, Axis, expect_real, expect_shape, keep, loss, option
+from jaxent.core.divergence import js_terms, kl_terms, tempered_kl
 from jaxent.core.dtypes import compute_dtype, widen_both
-from jaxent.core.rows import Rows
 from jaxent.core.tangents import in_two_passes
 from jaxent.core.xlogy import weigh
-
-POSITIVE = 2.0**-126, math.inf  # from the smallest normal float32
 
 
 @loss()
@@ -178,17 +173,7 @@ def softmax_kl_divergence(
     expect_shape("target_logits", target_logits, jnp.shape(logits), "logits")
     target_rows = rows._replace(values=_classes.class_axis_last(target_logits, axis))
     dtype = compute_dtype(rows.values, target_logits)
-    divisor = option("temperature", temperature, dtype)
-    if divisor is None:
-        return softmax_kl(rows, target_rows, None)
-    shifted, target_shifted = (_shifted(r, dtype) for r in (rows, target_rows))
-    # A quotient of the difference has the digits that a difference of quotients has lost.
-    difference = jax.lax.stop_gradient((target_shifted - shifted) / divisor)
-    return softmax_kl(
-        rows._replace(values=_divided(shifted, divisor)),
-        target_rows._replace(values=_divided(target_shifted, divisor)),
-        difference,
-    )
+    return tempered_kl(rows, target_rows, option("temperature", temperature, dtype))
 
 
 @loss()
@@ -270,18 +255,6 @@ def _generalized_kl_terms(log_p: Array, t: Array) -> Array:
 @in_two_passes("cpu", "cuda")
 def _js_terms(p: Array, t: Array) -> Array:
     return js_terms(*widen_both(p, t))
-
-
-def _shifted(rows: Rows, dtype: DTypeLike) -> Array:
-    """The logits less their maximum, so that a low temperature takes them nowhere."""
-    z = rows.logits(dtype)
-    return z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
-
-
-def _divided(z: Array, temperature: Array) -> Array:
-    """z / temperature; an infinite logit stays, and has no derivative by the temperature."""
-    infinite = jnp.isinf(z)
-    return jnp.where(infinite, z, jnp.where(infinite, 0, z) / temperature)
 
 
 def _finite_where(absent: Array, log_p: Array) -> Array:

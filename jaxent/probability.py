@@ -221,7 +221,7 @@ def categorical_cross_entropy_with_integer_labels(
     Agrees with: `keras.losses.SparseCategoricalCrossentropy()` for rows that sum to 1.
     """
     rows = _classes.rows("probs", probs, axis, where, weights)
-    y, valid = _classes.class_numbers("probs", labels, rows)
+    y, valid = _classes.class_numbers("probs", labels, rows.values.shape)
     p = _of_label(rows.values.astype(compute_dtype(rows.values)), y)
     p = keep(_floored(p, number("epsilon", epsilon, p.dtype)), rows.kept, 1)
     p = p if rows.classes is None else jnp.where(_of_label(rows.classes, y), p, 0)

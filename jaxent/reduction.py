@@ -4,7 +4,7 @@ from typing import Any, Literal, get_args
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxent._inputs import expect_floating, keep, kept_elements, loss
 from jaxent.core.dtypes import compute_dtype
@@ -65,31 +65,47 @@ def reduce(
     reduction: Reduction,
     valid: Array | None = None,
 ) -> Reduced:
-    """Reduces losses of which `kept` (None: all) count, `kept` being False where a weight is 0.
+    """Reduces losses of which `kept` (None: all) count, `kept` being False where a weight is 0."""
+    losses = weighted(losses, kept, weights, valid)
+    count, divisor = count_and_divisor(losses.size, kept, weights, reduction, losses.dtype)
+    if reduction == "none":
+        return losses
+    total = jnp.sum(losses)
+    return (total, count) if reduction == "total_and_count" else total / divisor
+
+
+def weighted(
+    losses: Array, kept: Array | None, weights: ArrayLike | None, valid: Array | None = None
+) -> Array:
+    """The losses times their weights, 0 where they are not kept.
 
     A loss that is kept and not `valid` (None: all are) is NaN, and has no derivative by anything,
     so that it may be masked afterwards.
     """
-    if reduction not in get_args(Reduction):
-        raise ValueError(f"reduction must be one of {get_args(Reduction)}, got {reduction!r}")
     weights = None if weights is None else jnp.asarray(weights)
     dtype = compute_dtype(losses, weights)
     losses = keep(losses.astype(dtype), kept, 0)
     if weights is not None:
-        weights = keep(weights.astype(dtype), kept, 0)
-        losses = losses * weights
+        losses = losses * keep(weights.astype(dtype), kept, 0)
     if valid is not None:
         losses = keep(jnp.where(valid, losses, jnp.nan), kept, 0)
-    if reduction == "none":
-        return losses
-    total = jnp.sum(losses)
-    if reduction == "sum":
-        return total
-    number = losses.size if kept is None else jnp.sum(kept, dtype=jnp.int32)
-    count = jnp.asarray(number, dtype)
-    if reduction == "total_and_count":
-        return total, count
+    return losses
+
+
+def count_and_divisor(
+    size: int,
+    kept: Array | None,
+    weights: ArrayLike | None,
+    reduction: Reduction,
+    dtype: DTypeLike,
+) -> tuple[Array, Array]:
+    """How many of the losses are kept, and what their sum is divided by."""
+    if reduction not in get_args(Reduction):
+        raise ValueError(f"reduction must be one of {get_args(Reduction)}, got {reduction!r}")
+    count = jnp.asarray(size if kept is None else jnp.sum(kept, dtype=jnp.int32), dtype)
+    if reduction not in ("mean", "weighted_mean"):
+        return count, jnp.ones((), dtype)
     divisor = count
     if reduction == "weighted_mean" and weights is not None:
-        divisor = jnp.sum(weights)
-    return total / jnp.where(count == 0, 1, divisor)
+        divisor = jnp.sum(keep(jnp.asarray(weights, dtype), kept, 0))
+    return count, jnp.where(count == 0, 1, divisor)

@@ -1,14 +1,13 @@
 """Softmax losses from logits: each a formula over the statistics of its rows."""
 
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._inputs import ANY_NUMBER, FRACTION, NON_NEGATIVE, Axis, loss, number, option
 from jaxent.core.dense import target_stats, unlabelled_stats
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.focal import focal
+from jaxent.core.formulas import cross_entropy, focal_loss, with_z_loss
 from jaxent.core.integer import integer_stats
 from jaxent.core.labels import smooth
 from jaxent.core.stats import SoftmaxStats
@@ -82,10 +81,10 @@ def softmax_cross_entropy(
     dtype = compute_dtype(rows.values, t)
     smoothing = option("label_smoothing", label_smoothing, dtype)
     t = smooth(t, smoothing, _classes.uniform(rows, dtype))
-    by_class = _classes.class_vector("class_weights", class_weights, rows, dtype)
+    by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
     t = t if by_class is None else t.astype(dtype) * jnp.expand_dims(by_class, range(t.ndim - 1))
     stats = target_stats(rows, t)
-    losses = _with_z_loss(stats.nll, stats.lse, z_loss)
+    losses = with_z_loss(stats.nll, stats.lse, option("z_loss", z_loss, dtype))
     return reduce(losses, rows.kept, weights, reduction)
 
 
@@ -146,14 +145,12 @@ def softmax_cross_entropy_with_integer_labels(
     Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)`.
     """
     rows = _classes.rows("logits", logits, axis, where, weights)
-    y, valid = _classes.class_numbers("logits", labels, rows)
+    y, valid = _classes.class_numbers("logits", labels, rows.values.shape)
     dtype = compute_dtype(rows.values)
-    by_class = _classes.class_vector("class_weights", class_weights, rows, dtype)
-    stats = integer_stats(rows.only(valid), by_class, y)
+    by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
     smoothing = option("label_smoothing", label_smoothing, dtype)
-    mean_nll = stats.sum_nll / _classes.class_count(rows, dtype)
-    losses = smooth(_classes.class_weighted(stats.nll, y, by_class), smoothing, mean_nll)
-    losses = _with_z_loss(losses, stats.lse, z_loss)
+    z_loss = option("z_loss", z_loss, dtype)
+    losses = cross_entropy(rows.only(valid), y, by_class, smoothing, z_loss)
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
@@ -207,11 +204,10 @@ def softmax_focal_loss(
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
     rows = _classes.rows("logits", logits, axis, where, weights)
-    y, valid = _classes.class_numbers("logits", labels, rows)
-    stats = integer_stats(rows.only(valid), None, y)
-    by_class = _classes.class_vector("class_weights", class_weights, rows, stats.nll.dtype)
-    losses = focal(stats.nll, stats.miss, number("gamma", gamma, stats.nll.dtype))
-    losses = _classes.class_weighted(losses, y, by_class)
+    y, valid = _classes.class_numbers("logits", labels, rows.values.shape)
+    dtype = compute_dtype(rows.values)
+    by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
+    losses = focal_loss(rows.only(valid), y, by_class, number("gamma", gamma, dtype))
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
@@ -306,15 +302,8 @@ def softmax_stats(
     if not jnp.issubdtype(jnp.asarray(labels).dtype, jnp.integer):
         t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
         return target_stats(rows, t)
-    y, valid = _classes.class_numbers("logits", labels, rows)
+    y, valid = _classes.class_numbers("logits", labels, rows.values.shape)
     of_label = integer_stats(rows.only(valid), None, y)
     wrong = ~valid if rows.kept is None else ~valid & rows.kept
     nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
     return unlabelled_stats(rows)._replace(nll=nll, miss=miss)
-
-
-def _with_z_loss(losses: Array, lse: Array, z_loss: ArrayLike | None) -> Array:
-    """Adds z_loss · lse², which keeps the log-normaliser near 0."""
-    factor = option("z_loss", z_loss, losses.dtype)
-    # Not the square first: its slope would overflow for logits that the factor makes harmless.
-    return losses if factor is None else losses + (factor * lse) * lse

@@ -5,6 +5,7 @@ the arrays it is differentiable by. Every loss stands here plain and with all it
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -29,11 +30,23 @@ class Case:
         )
 
 
-V = 5
+V, D = 5, 3
 
 
 def logits(rng, batch):
     return rng.normal(size=(*batch, V)) * 2
+
+
+def features(rng, batch):
+    return rng.normal(size=(*batch, D))
+
+
+def kernel(rng, batch):
+    return rng.normal(size=(D, V)) / 2
+
+
+def bias(rng, batch):
+    return rng.normal(size=V)
 
 
 def numbers(rng, batch):
@@ -96,7 +109,7 @@ def _case(name, function, makers, keywords=(), *, elementwise=False, fixed=()):
         return tuple(np.asarray(make(rng, batch)) for make in makers)
 
     integral = {classes, mask, class_mask}
-    unbatched = {class_weights, fraction, positive}
+    unbatched = {kernel, bias, class_weights, fraction, positive}
     return Case(
         name,
         call,
@@ -110,6 +123,12 @@ def _case(name, function, makers, keywords=(), *, elementwise=False, fixed=()):
 def sum_of_stats(z, labels, where=None):
     stats = jaxent.softmax_stats(z, labels, where=where)
     return stats.lse + stats.nll + stats.miss + stats.sum_nll + stats.entropy
+
+
+def sum_of_linear_stats(x, W, labels):
+    stats, best = jaxent.linear_softmax_stats(x, W, labels, max_logits_bytes=2 * 8 * V)
+    stated = stats.lse + stats.nll + stats.miss + stats.sum_nll + stats.entropy
+    return stated + (best == labels.astype(best.dtype)).astype(stated.dtype)
 
 
 def sum_of_kept_stats(z, t, where):
@@ -173,6 +192,41 @@ CASES = [
         (logits, distributions, positive, mask, weights),
         ("epsilon", *TAIL),
     ),
+    _case(
+        "linear_softmax_cross_entropy",
+        jaxent.linear_softmax_cross_entropy,
+        (features, kernel, classes),
+    ),
+    _case(
+        "linear_softmax_cross_entropy, all options",
+        functools.partial(jaxent.linear_softmax_cross_entropy, max_logits_bytes=3 * 8 * V),
+        (
+            *(features, kernel, classes, bias, positive, fraction, fraction),
+            *(class_weights, mask, weights),
+        ),
+        ("bias", "softcap", "label_smoothing", "z_loss", "class_weights", *TAIL),
+    ),
+    _case(
+        "linear_softmax_focal_loss, all options",
+        functools.partial(jaxent.linear_softmax_focal_loss, max_logits_bytes=1),
+        (features, kernel, classes, bias, positive, positive, class_weights, mask, weights),
+        ("bias", "softcap", "gamma", "class_weights", *TAIL),
+    ),
+    _case(
+        "linear_softmax_kl_divergence",
+        jaxent.linear_softmax_kl_divergence,
+        (features, kernel, features, kernel),
+    ),
+    _case(
+        "linear_softmax_kl_divergence, all options",
+        functools.partial(jaxent.linear_softmax_kl_divergence, max_logits_bytes=4 * 8 * V),
+        (
+            *(features, kernel, features, kernel, bias, bias, positive, positive, positive),
+            *(mask, weights),
+        ),
+        ("bias", "target_bias", "softcap", "target_softcap", "temperature", *TAIL),
+    ),
+    _case("linear_softmax_stats", sum_of_linear_stats, (features, kernel, classes)),
     _case("softmax_stats, integer labels", sum_of_stats, (logits, classes)),
     _case(
         "softmax_stats, dense labels, dropped classes",

@@ -175,10 +175,10 @@ def test_the_bytes_that_must_move(mode, arrays):
 
 def test_the_floor_is_an_exponential_on_a_cpu_and_a_copy_elsewhere(monkeypatch):
     x = np.ones((3, 4), np.float32)
-    exp = measure.floor(1000, (x,))
+    exp = measure.floor(CASES[-2], "grad", 1000, (x,))
     np.testing.assert_allclose(exp.call(*exp.place((x,))), np.exp(x), rtol=1e-6)
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    copy = measure.floor(1000, (x,))
+    copy = measure.floor(CASES[-2], "grad", 1000, (x,))
     (source,) = copy.place((x,))
     target = copy.call(source)
     assert source.nbytes + target.nbytes == 1000
@@ -187,7 +187,19 @@ def test_the_floor_is_an_exponential_on_a_cpu_and_a_copy_elsewhere(monkeypatch):
 
 def test_every_loss_that_optax_has_is_timed():
     shared = {name for name in vars(jaxent) if callable(getattr(optax.losses, name, None))}
-    assert load("optax").losses.keys() == shared
+    assert load("optax").losses.keys() == shared | {"linear_softmax_cross_entropy"}
+
+
+def test_the_floor_of_a_linear_head_is_its_matrix_products():
+    case = next(case for case in CASES if case.linear)
+    arguments = case.arguments(Shape("", 8, 5, features=4), "float32")
+    logits, by_features, by_kernel = (
+        measure.floor(case, mode, 0, arguments) for mode in ("value", "grad", "grad")
+    )
+    x, W, _ = arguments
+    np.testing.assert_allclose(logits.call(*arguments), x @ W, rtol=1e-5)
+    np.testing.assert_allclose(by_features.call(*arguments)[0], x @ W @ W.T, rtol=1e-4)
+    np.testing.assert_allclose(by_kernel.call(*arguments)[1], x.T @ x @ W, rtol=1e-4)
     assert load("jaxent").losses.keys() == {case.name for case in CASES}
 
 
@@ -218,21 +230,23 @@ def test_shapes_have_names():
     assert {(shape.rows, shape.classes) for shape in SHAPES} >= {(8192, 10), (4096, 1000)}
     assert parse("imagenet") == Shape("ImageNet", 4096, 1000)
     assert str(parse("8x3")) == "8×3"
+    assert parse("8x4x3") == Shape("", 8, 3, features=4)
 
 
 def test_every_case_agrees_and_is_written_plotted_and_read(tmp_path, capsys):
     file, figure = tmp_path / "results.jsonl", tmp_path / "figure.svg"
-    argv = ["--shapes", "8x3", "--dtype", "float32", "--rounds", "1"]
+    argv = ["--shapes", "8x3,8x4x3", "--dtype", "float32", "--rounds", "1"]
     assert main([*argv, "--json", str(file), "--plot", str(figure)]) == 0
     out = capsys.readouterr().out
     assert f"jax {jax.__version__}" in out
     assert all(f"{case.name}, grad" in out for case in CASES)
     assert "8×3" in out
+    assert "8×4×3" in out
     assert figure.exists()
     assert main(["--from", str(file)]) == 0
     assert capsys.readouterr().out == out
     assert main(["--compare", str(file), str(file)]) == 0
-    assert "0 changes beyond the spread, in 10 cells" in capsys.readouterr().out
+    assert "0 changes beyond the spread, in 11 cells" in capsys.readouterr().out
 
 
 def test_the_exit_status_tells_that_jaxent_is_wrong(monkeypatch, capsys):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from examples import digits, multilabel
+from examples import digits, language_model, multilabel
 
 
 def train(example):
@@ -63,3 +63,27 @@ def test_the_scores_are_drawn_and_printed(sigmoid_runs, monkeypatch, tmp_path, c
     assert figure.stat().st_size > 0
     printed = capsys.readouterr().out
     assert all(metric in printed for metric in multilabel.METRICS)
+
+
+@pytest.fixture(scope="module")
+def language_run():
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        text = language_model.load()
+        return text, language_model.train(text, steps=30, evaluations=2)
+
+
+def test_a_language_model_learns_more_than_frequencies_in_a_few_steps(language_run):
+    text, history = language_run
+    assert len(text.train) > 8 * len(text.held_out) > 8 * language_model.CONTEXT
+    assert_falls(history.losses)
+    assert history.held_out[-1] < history.held_out[0] - 1
+    assert list(history.evaluated) == [0, 15, 30]
+
+
+def test_its_step_takes_less_memory_than_with_logits_held():
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        linear, held = map(
+            language_model.step_bytes, (language_model.linear_loss, language_model.loss_of_logits)
+        )
+    one_logits = language_model.BATCH * language_model.CONTEXT * language_model.VOCABULARY * 4
+    assert linear < held - one_logits

@@ -32,8 +32,8 @@ def bytes_of(arrays) -> int:
     return sum(x.nbytes for x in arrays)
 
 
-# The table's formulas on statistics keep arrays of their own.
-LOSSES = [case for case in CASES if not case.name.startswith("softmax_stats")]
+# The table's formulas on statistics keep arrays of their own; linear heads have a test below.
+LOSSES = [case for case in CASES if not case.name.startswith(("softmax_stats", "linear"))]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -73,3 +73,21 @@ def test_of_class_numbers_the_logits_alone(loss, dtype):
     z = jnp.asarray(rng.normal(size=(N, V)), dtype)
     y = jnp.asarray(rng.integers(0, V, N))
     assert kept_bytes(lambda z: loss(z, y), z) <= z.nbytes + FLOATS_A_ROW * 4 * N
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_of_a_linear_head_its_arguments_or_its_gradients(dtype):
+    """Losses per row keep features and kernel; a number keeps the gradients made with it."""
+    rng = np.random.default_rng(0)
+    features, kernel = (jnp.asarray(rng.normal(size=s), dtype) for s in ((N, 32), (32, V)))
+    labels = jnp.asarray(rng.integers(0, V, N))
+    arguments = bytes_of((features, kernel))
+    for reduction in ("none", "mean"):
+        kept = kept_bytes(
+            lambda x, W, reduction=reduction: jaxent.linear_softmax_cross_entropy(
+                x, W, labels, max_logits_bytes=10 * 4 * V, reduction=reduction
+            ),
+            features,
+            kernel,
+        )
+        assert kept <= arguments + FLOATS_A_ROW * 4 * N

@@ -16,6 +16,7 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from jaxent.core.dense import recompute, unlabelled_stats
 from jaxent.core.rows import Rows
@@ -145,3 +146,29 @@ def _pair(
     difference = gaps - target_gaps if gap_difference is None else gap_difference
     x = difference + between_normalisers[..., None]
     return p, t, jnp.where(jnp.isinf(target_gaps), -jnp.inf, x)
+
+
+def tempered_kl(rows: Rows, target_rows: Rows, temperature: Array | None) -> Array:
+    """KL(t ‖ p) for t and p the softmaxes of logits over a temperature."""
+    if temperature is None:
+        return softmax_kl(rows, target_rows, None)
+    shifted, target_shifted = (_shifted(r, temperature.dtype) for r in (rows, target_rows))
+    # A quotient of the difference has the digits that a difference of quotients has lost.
+    difference = jax.lax.stop_gradient((target_shifted - shifted) / temperature)
+    return softmax_kl(
+        rows._replace(values=_divided(shifted, temperature)),
+        target_rows._replace(values=_divided(target_shifted, temperature)),
+        difference,
+    )
+
+
+def _shifted(rows: Rows, dtype: DTypeLike) -> Array:
+    """The logits less their maximum, so that a low temperature takes them nowhere."""
+    z = rows.logits(dtype)
+    return z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
+
+
+def _divided(z: Array, temperature: Array) -> Array:
+    """z / temperature; an infinite logit stays, and has no derivative by the temperature."""
+    infinite = jnp.isinf(z)
+    return jnp.where(infinite, z, jnp.where(infinite, 0, z) / temperature)

@@ -1,6 +1,6 @@
 """Derivatives along the arguments that move, and where they are computed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import jax
@@ -54,16 +54,30 @@ def in_two_passes(*platforms: str) -> Callable[[Callable[..., Array]], Callable[
 
         def rule(primals, tangents):
             again = apart(primals, *platforms)
-            moving = [i for i, tangent in enumerate(tangents) if moves(tangent)]
-
-            def of_moving(*arguments):
-                where = dict(zip(moving, arguments, strict=True))
-                return formula(*(where.get(i, x) for i, x in enumerate(again)))
-
-            point, direction = ([xs[i] for i in moving] for xs in (again, tangents))
-            return value(*primals), jax.jvp(of_moving, point, direction)[1]
+            return value(*primals), along_moving(formula, again, tangents)
 
         value.defjvp(rule, symbolic_zeros=True)
         return value
 
     return declare
+
+
+def along_moving(function: Callable[..., T], primals: Any, tangents: Any) -> T:
+    """The derivative of a function along the arrays, of trees of them, that move."""
+    directions = jax.tree.structure(primals).flatten_up_to(tangents)
+    of_moving, point = restricted(function, primals, [moves(d) for d in directions])
+    return jax.jvp(of_moving, point, [d for d in directions if moves(d)])[1]
+
+
+def restricted(
+    function: Callable[..., T], arguments: Any, moving: Iterable[bool]
+) -> tuple[Callable[..., T], list[Array]]:
+    """A function of those arrays alone, of its trees of arguments, that move; and these."""
+    arrays, tree = jax.tree.flatten(arguments)
+    places = [i for i, moves in enumerate(moving) if moves]
+
+    def of_moving(*given):
+        at = dict(zip(places, given, strict=True))
+        return function(*tree.unflatten([at.get(i, x) for i, x in enumerate(arrays)]))
+
+    return of_moving, [arrays[i] for i in places]

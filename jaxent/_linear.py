@@ -1,0 +1,115 @@
+"""The judge of features and kernels, and what the losses of their logits share."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxent._classes import class_numbers
+from jaxent._inputs import expect_floating, expect_shape, kept_elements
+from jaxent.core.chunked import per_row, total
+from jaxent.core.dtypes import compute_dtype
+from jaxent.core.head import Head
+from jaxent.reduction import Reduced, Reduction, count_and_divisor, weighted
+
+# The default of `max_logits_bytes`: this share of the kernel's size, and at least these bytes.
+# Twice as much is there at once: everything together takes no more than the kernel's gradient.
+SHARE_OF_KERNEL, LEAST_LOGITS_BYTES = 7 / 16, 2**24
+# A formula of logits, labels and options.
+Losses = Callable[..., Array]
+
+
+class Tokens(NamedTuple):
+    """What belongs to each row besides its features, (N,) each; None where absent."""
+
+    labels: Any
+    valid: Any
+    kept: Any
+    weights: Any
+
+    @property
+    def used(self) -> Array | None:
+        """Whose features count: a row dropped, or whose label is no class, may hold anything."""
+        if self.valid is None or self.kept is None:
+            return self.kept if self.valid is None else self.valid
+        return self.valid & self.kept
+
+
+def head(
+    features: ArrayLike,
+    kernel: ArrayLike,
+    bias: ArrayLike | None,
+    names: tuple[str, str, str] = ("features", "kernel", "bias"),
+) -> Head:
+    """Judges features (..., D) with their kernel and bias, and flattens them to rows (N, D)."""
+    features, kernel = jnp.asarray(features), jnp.asarray(kernel)
+    expect_floating(names[0], features)
+    expect_floating(names[1], kernel)
+    if features.ndim == 0:
+        raise ValueError(f"{names[0]} must have an axis of features, got shape ()")
+    if kernel.ndim != 2 or kernel.shape[0] != features.shape[-1] or kernel.shape[1] == 0:
+        expected = f"({features.shape[-1]}, V) for {names[0]} of shape {features.shape}"
+        raise ValueError(f"{names[1]} must have the shape {expected}, got {kernel.shape}")
+    if bias is not None:
+        bias = jnp.asarray(bias)
+        expect_floating(names[2], bias)
+        expect_shape(names[2], bias, kernel.shape[1:], "one number per class")
+    return Head(features.reshape(-1, kernel.shape[0]), kernel, bias)
+
+
+def tokens(
+    labels: ArrayLike | None,
+    shape: tuple[int, ...],
+    classes: int,
+    where: ArrayLike | None,
+    weights: ArrayLike | None,
+) -> Tokens:
+    """Judges labels, `where` and `weights` of rows of a shape, and flattens them."""
+    kept, valid = kept_elements(shape, where, weights), None
+    if labels is not None:
+        labels, valid = class_numbers("features", labels, (*shape, classes))
+    found = labels, valid, kept, None if weights is None else jnp.asarray(weights)
+    return Tokens(*(None if x is None else x.reshape(-1) for x in found))
+
+
+def chunk_rows(heads: tuple[Head, ...], max_logits_bytes: int | None) -> int:
+    """How many rows of logits, in their dtype of computation, fit into so many bytes."""
+    size = jnp.dtype(compute_dtype(*(x for head in heads for x in head[:2]))).itemsize
+    if max_logits_bytes is None:
+        kernels = sum(head.kernel.size * size for head in heads)
+        max_logits_bytes = max(LEAST_LOGITS_BYTES, int(kernels * SHARE_OF_KERNEL))
+    classes = sum(head.kernel.shape[1] for head in heads)
+    return max(1, max_logits_bytes // (classes * size))
+
+
+def reduced(
+    losses: Losses,
+    heads: tuple[Head, ...],
+    shape: tuple[int, ...],
+    tokens: Tokens,
+    options: Any,
+    max_logits_bytes: int | None,
+    reduction: Reduction,
+) -> Reduced:
+    """Losses of rows of a shape, reduced, their logits made in chunks."""
+    dtype = compute_dtype(*(x for head in heads for x in head[:2]), tokens.weights)
+    count, divisor = count_and_divisor(
+        math.prod(shape), tokens.kept, tokens.weights, reduction, dtype
+    )
+    # Divided row by row, the gradients that are made with the value are those of a mean already.
+    arguments = heads, tokens.used, tokens, (1 / divisor, options)
+    schedule = per_row if reduction == "none" else total
+    made = schedule(partial(_weighted, losses), chunk_rows(heads, max_logits_bytes), *arguments)
+    if reduction == "none":
+        return made.reshape(shape)
+    return (made, count) if reduction == "total_and_count" else made
+
+
+def _weighted(losses: Losses, z: tuple[Array, ...], tokens: Tokens, options: Any) -> Array:
+    scale, options = options
+    made = losses(z, tokens.labels, options)
+    return weighted(made, tokens.kept, tokens.weights, tokens.valid) * scale

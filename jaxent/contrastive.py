@@ -1,0 +1,112 @@
+"""Contrastive losses: softmax cross-entropies of similarities within a batch, which is never held.
+
+The similarities are queries · keysᵀ, a linear head of which the keys are the kernel.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxent import _linear
+from jaxent._inputs import POSITIVE, expect_floating, loss, number
+from jaxent.core import formulas
+from jaxent.core.dtypes import compute_dtype
+from jaxent.core.head import Head
+from jaxent.core.rows import Rows
+from jaxent.reduction import Reduced, Reduction
+
+
+@loss(temperature=POSITIVE)
+def info_nce(
+    queries: ArrayLike,
+    keys: ArrayLike,
+    *,
+    temperature: ArrayLike,
+    symmetric: bool = False,
+    max_logits_bytes: int | None = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
+    r"""InfoNCE: each query picks its own key out of the batch's, as in SimCLR, MoCo and CLIP.
+
+    With s_ij = queries_i · keys_j over temperature T:
+
+        ℓ_i = −log softmax(s_i)_i
+
+    and where it is symmetric the mean of that and the same with queries and keys exchanged. The
+    vectors are taken as they are: divide them by their norms for cosine similarities.
+
+    Args:
+      queries: `(N, D)` floating.
+      keys: `(M, D)` floating, M ≥ N: key i is the positive of query i and a negative of all others;
+        the keys from N on are negatives alone.
+      temperature: T > 0. CLIP learns it; its logit scale is 1/T.
+      symmetric: also from keys to queries, as CLIP; then M = N.
+      max_logits_bytes: as in `linear_softmax_cross_entropy`.
+      where: `(N,)` boolean, False for pairs to drop: they have no loss, and are no negatives.
+      weights: `(N,)`, one per pair. A pair of weight 0 is dropped likewise.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(N,)` in nats, or what `reduction` makes of it.
+
+    Raises:
+      TypeError: dtypes other than those above.
+      ValueError: shapes that do not fit, a temperature that is not above 0.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> queries = jnp.array([[1.0, 0.0], [0.6, 0.8]])
+      >>> keys = jnp.array([[0.8, 0.6], [0.0, 1.0]])
+      >>> print(jaxent.info_nce(queries, keys, temperature=0.5))
+      [0.1839 0.8659]
+
+    Numerics, what is differentiable and kept: as `linear_softmax_cross_entropy`.
+
+    Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(queries @ keys.T / T, i)`.
+
+    References: van den Oord et al., "Representation learning with contrastive predictive coding",
+    2018; Chen et al., "SimCLR", 2020; Radford et al., "CLIP", 2021.
+    """
+    queries, keys = jnp.asarray(queries), jnp.asarray(keys)
+    for name, x in (("queries", queries), ("keys", keys)):
+        expect_floating(name, x)
+        if x.ndim != 2:
+            raise ValueError(f"{name} must have the shape (N, D), got {x.shape}")
+    n, m = len(queries), len(keys)
+    enough = m == n if symmetric else m >= n
+    if not enough or keys.shape[1] != queries.shape[1]:
+        expected = f"{'N' if symmetric else 'M ≥ N'}, D) for queries (N, D) of {queries.shape}"
+        raise ValueError(f"keys must have the shape ({expected}, got {keys.shape}")
+    pairs = _linear.tokens(jnp.arange(n), (n,), m, where, weights)
+    scale = 1 / number("temperature", temperature, compute_dtype(queries, keys))
+
+    def towards(x: Array, y: Array) -> Reduced:
+        """The losses of x, each of which picks out of y."""
+        head = _against(x, y, pairs.kept)
+        return _linear.reduced(_own, (head,), (n,), pairs, scale, max_logits_bytes, reduction)
+
+    forth = towards(queries, keys)
+    if not symmetric:
+        return forth
+    back = towards(keys, queries)
+    return jax.tree.map(lambda x, y: (x + y) / 2, forth, back)
+
+
+def _against(x: Array, y: Array, kept: Array | None) -> Head:
+    """The head whose logits are x · yᵀ, and −inf for y that are not kept."""
+    if kept is None:
+        return Head(x, y.T, None)
+    kept = jnp.pad(kept, (0, len(y) - len(kept)), constant_values=True)
+    none = jnp.where(kept, 0, -jnp.inf).astype(compute_dtype(x, y))
+    return Head(x, jnp.where(kept[:, None], y, 0).T, none)
+
+
+def _own(z: tuple[Array, ...], y: Array, scale: Array) -> Array:
+    # An infinite logit is that of a key left out: its product with the scale has no derivative.
+    left_out = jnp.isinf(z[0])
+    logits = jnp.where(left_out, z[0], jnp.where(left_out, 0, z[0]) * scale)
+    return formulas.cross_entropy(Rows(logits), y, None, None, None)

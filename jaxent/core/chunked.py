@@ -1,0 +1,229 @@
+r"""Losses of logits that are never all held, made of some rows at a time.
+
+A *formula* makes numbers per row of the logits of some rows, of what else belongs to these rows,
+and of what belongs to all. It is differentiated as it stands, on the logits of a chunk, so that a
+loss has the derivative that it has on logits held in memory; `head` has the chain rule before it.
+There are two schedules:
+
+`total`    A sum over rows: its cotangent is one number, a factor. Gradients are made together with
+           the value, chunk by chunk: three matrix products in all. They are then the slopes of a
+           linear function, in either mode.
+`per_row`  Numbers per row, whose cotangents come later. The backward pass makes the logits of each
+           chunk again: four products with the forward pass.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
+
+from jaxent.core.dtypes import widen
+from jaxent.core.head import Head, logits, logits_dot, plus, pull
+from jaxent.core.stats import kept_for_backward
+from jaxent.core.tangents import along_moving, moves, restricted
+from jaxent.core.tangents import total as sum_of
+
+T = TypeVar("T")
+_TILE = 8
+Heads = tuple[Head, ...]
+Formula = Callable[[tuple[Array, ...], Any, Any], Any]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def per_row(
+    formula: Formula, chunk: int, heads: Heads, kept: Array | None, rows: Any, options: Any
+) -> Any:
+    """The formula's arrays (N,), made of at most `chunk` rows at a time.
+
+    `rows` are what the formula takes besides logits, (N, ...) each; `options` are whole. Features
+    of rows that are not `kept` (None: all are) count as 0.
+    """
+
+    def of_chunk(start, size):
+        here, rows_here = _chunk_of(heads, kept, rows, start, size)
+        return formula(tuple(map(logits, here)), rows_here, options)
+
+    return _over_chunks(of_chunk, len(heads[0].features), chunk)
+
+
+def _per_row_jvp(formula, chunk, primals, tangents):
+    heads, kept, rows, options = primals
+    heads_dot, _, rows_dot, options_dot = tangents
+    # Widened before the loop, the transpose of which then adds up in float32.
+    heads_dot = tuple(
+        Head(dot.features, *(widen(x) if moves(x) else x for x in dot[1:])) for dot in heads_dot
+    )
+
+    def along_chunk(start, size):
+        here, rows_here = _chunk_of(heads, kept, rows, start, size)
+        here_dot, rows_here_dot = _chunk_of(heads_dot, kept, rows_dot, start, size)
+        z, z_dot = tuple(map(logits, here)), tuple(map(logits_dot, here, here_dot))
+        point, direction = (z, rows_here, options), (z_dot, rows_here_dot, options_dot)
+        made_dot = along_moving(formula, point, direction)
+        return [x for x in jax.tree.leaves(made_dot) if x.dtype != jax.dtypes.float0]
+
+    def of_chunk(start, size):
+        return jax.checkpoint(partial(along_chunk, size=size), prevent_cse=False)(start)
+
+    made = per_row(formula, chunk, *primals)
+    found = iter(_over_chunks(of_chunk, len(heads[0].features), chunk))
+    return made, jax.tree.map(lambda x: next(found) if _is_floating(x) else _still(x), made)
+
+
+per_row.defjvp(_per_row_jvp, symbolic_zeros=True)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def total(
+    formula: Formula, chunk: int, heads: Heads, kept: Array | None, rows: Any, options: Any
+) -> Array:
+    """The sum of the formula's losses (N,); arguments as of `per_row`."""
+    return jnp.sum(per_row(formula, chunk, heads, kept, rows, options))
+
+
+def _total_jvp(formula, chunk, primals, tangents):
+    directions = jax.tree.structure(primals).flatten_up_to(tangents)
+    moving = tuple(map(moves, directions))
+    made = _value_and_gradients(formula, chunk, moving, *primals)
+    value, gradients = kept_for_backward(made)
+    directions = filter(moves, directions)
+    terms = [
+        jnp.sum(slope.astype(value.dtype) * direction.astype(value.dtype))
+        for slope, direction in zip(gradients, directions, strict=True)
+    ]
+    return value, sum_of(terms)
+
+
+total.defjvp(_total_jvp, symbolic_zeros=True)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _value_and_gradients(
+    formula: Formula,
+    chunk: int,
+    moving: Sequence[bool],
+    heads: Heads,
+    kept: Array | None,
+    rows: Any,
+    options: Any,
+) -> tuple[Array, tuple[Array, ...]]:
+    """The sum of the losses, and its gradients by the arguments that move, in their dtypes."""
+    tree = jax.tree.structure((heads, kept, rows, options))
+    heads_move, _, rows_move, options_move = tree.unflatten(moving)
+    formula_moves = tuple(map(any, heads_move)), rows_move, options_move
+    size, starts, done = _chunks(len(heads[0].features), chunk)
+    nothing = Head(None, None, None)
+
+    def step(sums, at):
+        """Adds a chunk, of which the first `done` rows were in the one before it."""
+        start, done = at
+        value, heads_sums, options_sums = sums
+        here, rows_here = _chunk_of(heads, kept, rows, start, size)
+        arguments = tuple(map(logits, here)), rows_here, options
+        losses_of, point = restricted(formula, arguments, jax.tree.leaves(formula_moves))
+        losses, pullback = jax.vjp(losses_of, *point)
+        new = jnp.arange(size) >= done
+        found = iter(pullback(new.astype(losses.dtype)))
+        z_bars, rows_bar, options_bar = jax.tree.map(
+            lambda moves: next(found) if moves else None, formula_moves
+        )
+        pulled = [
+            (None, nothing) if z_bar is None else pull(head, moves, z_bar, sums)
+            for head, moves, z_bar, sums in zip(here, heads_move, z_bars, heads_sums, strict=True)
+        ]
+        value = plus(value, jnp.sum(jnp.where(new, losses, 0)))
+        sums = value, [sums for _, sums in pulled], plus(options_sums, options_bar)
+        return sums, (tuple(x_bar for x_bar, _ in pulled), rows_bar)
+
+    # The first chunk outside of the loop: its sums are written where others are read and written.
+    sums, made = step((None, [nothing] * len(heads), None), (starts[0], done[0]))
+    if len(starts) > 1:
+        sums, others = lax.scan(step, sums, (starts[1:], done[1:]))
+        made = _joined(made, others, done[-1])
+    (value, heads_bar, options_bar), (x_bars, rows_bar) = sums, made
+    heads_bar = [h._replace(features=x) for h, x in zip(heads_bar, x_bars, strict=True)]
+    found = jax.tree.leaves((heads_bar, rows_bar, options_bar))
+    arguments = jax.tree.leaves((heads, kept, rows, options))
+    moved = [x for x, moves in zip(arguments, moving, strict=True) if moves]
+    return value, tuple(g.astype(x.dtype) for g, x in zip(found, moved, strict=True))
+
+
+def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
+    def again(*arguments):
+        """The same, of numbers per row, which keeps a derivative in bounded memory."""
+        sum_of_rows, point = restricted(
+            lambda *arguments: jnp.sum(per_row(formula, chunk, *arguments)), arguments, moving
+        )
+        return jax.value_and_grad(sum_of_rows, argnums=tuple(range(len(point))))(*point)
+
+    made = _value_and_gradients(formula, chunk, moving, *primals)
+    return made, along_moving(again, primals, tangents)
+
+
+_value_and_gradients.defjvp(_value_and_gradients_jvp, symbolic_zeros=True)
+
+
+def _chunk_of(
+    heads: Heads, kept: Array | None, rows: T, start: ArrayLike, size: int
+) -> tuple[Heads, T]:
+    """Heads and rows of the rows from `start`, with features of 0 in those dropped."""
+
+    def cut(x):
+        return lax.dynamic_slice_in_dim(x, start, size) if isinstance(x, Array) else x
+
+    def features(x):
+        if kept is None or not isinstance(x, Array):
+            return cut(x)
+        return jnp.where(cut(kept)[:, None], cut(x), 0)
+
+    here = tuple(head._replace(features=features(head.features)) for head in heads)
+    return here, jax.tree.map(cut, rows)
+
+
+def _chunks(n: int, chunk: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """The size of all chunks of n rows, where each starts, and how much of the one before it has.
+
+    The last reaches back into the one before it, so that they are of one size.
+    """
+    if n <= chunk:
+        return n, np.zeros(1, int), np.zeros(1, int)
+    # As even as can be, but a multiple of what the units that multiply matrices take at once.
+    size = min(chunk, -(-n // -(-n // chunk) // _TILE) * _TILE)
+    ends = np.arange(size, n + size, size)
+    return size, np.minimum(ends, n) - size, np.maximum(ends - n, 0)
+
+
+def _over_chunks(of_chunk: Callable[[ArrayLike, int], T], n: int, chunk: int) -> T:
+    """Arrays of all rows, from a function of a chunk's first row and number of rows."""
+    size, starts, done = _chunks(n, chunk)
+    if len(starts) == 1:
+        return of_chunk(0, n)
+    made = lax.map(lambda start: of_chunk(start, size), starts)
+    return _joined(
+        jax.tree.map(lambda x: x[0], made), jax.tree.map(lambda x: x[1:], made), done[-1]
+    )
+
+
+def _joined(first: T, others: T, done: int) -> T:
+    """Arrays of all rows, of which the last chunk has `done` that the one before it has."""
+
+    def join(first, others):
+        middle = others[:-1].reshape(-1, *first.shape[1:])
+        return jnp.concatenate([first, middle, others[-1, done:]])
+
+    return jax.tree.map(join, first, others)
+
+
+def _is_floating(x: Array) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.floating)
+
+
+def _still(x: Array) -> SymbolicZero:
+    """The tangent of an array of integers."""
+    return SymbolicZero(jax.typeof(x).to_tangent_aval())

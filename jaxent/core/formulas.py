@@ -1,0 +1,48 @@
+"""Losses of rows with a class number, as formulas of their statistics."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from jaxent.core.focal import focal
+from jaxent.core.integer import integer_stats
+from jaxent.core.labels import smooth
+from jaxent.core.rows import Rows
+from jaxent.core.xlogy import weigh
+
+
+def cross_entropy(
+    rows: Rows,
+    y: Array,
+    class_weights: Array | None,
+    label_smoothing: Array | None,
+    z_loss: Array | None,
+) -> Array:
+    """(1 − α) w_y (−log p_y) + α/V Σ_j w_j (−log p_j) + z_loss · lse²."""
+    stats = integer_stats(rows, class_weights, y)
+    mean_nll = stats.sum_nll / class_count(rows, stats.nll.dtype)
+    losses = smooth(class_weighted(stats.nll, y, class_weights), label_smoothing, mean_nll)
+    return with_z_loss(losses, stats.lse, z_loss)
+
+
+def focal_loss(rows: Rows, y: Array, class_weights: Array | None, gamma: Array) -> Array:
+    """w_y (1 − p_y)^γ (−log p_y)."""
+    stats = integer_stats(rows, None, y)
+    return class_weighted(focal(stats.nll, stats.miss, gamma), y, class_weights)
+
+
+def with_z_loss(losses: Array, lse: Array, factor: Array | None) -> Array:
+    """Adds factor · lse², which keeps the log-normaliser near 0."""
+    # Not the square first: its slope would overflow for logits that the factor makes harmless.
+    return losses if factor is None else losses + (factor * lse) * lse
+
+
+def class_weighted(losses: Array, y: Array, class_weights: Array | None) -> Array:
+    return losses if class_weights is None else weigh(jnp.take(class_weights, y), losses)
+
+
+def class_count(rows: Rows, dtype: DTypeLike) -> Array:
+    """How many classes each row keeps; 1 for a dropped row."""
+    if rows.classes is None:
+        return jnp.asarray(rows.values.shape[-1], dtype)
+    return jnp.maximum(jnp.sum(rows.classes, axis=-1, dtype=jnp.int32), 1).astype(dtype)

@@ -1,0 +1,124 @@
+r"""The linear map in front of a softmax, z = x W + b, its derivative and its transpose.
+
+    ∂x = ∂z Wᵀ        ∂W = xᵀ ∂z        ∂b = Σ_rows ∂z
+
+The operands of a product are in the common dtype of features and kernel, its result in float32 at
+least.
+"""
+
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxent.core.dtypes import compute_dtype, widen
+from jaxent.core.tangents import moves, total
+
+T = TypeVar("T")
+_ALIGNED = 128
+
+
+class Head(NamedTuple):
+    """Features x (N, D), kernel W (D, V), and bias b (V,) or None; or something for each of them.
+
+    What belongs to them, such as derivatives and whether they move, is None where absent.
+    """
+
+    features: Any
+    kernel: Any
+    bias: Any
+
+
+def logits(head: Head) -> Array:
+    """z = x W + b, (N, V)."""
+    z = _product(*_operands(head), 1, 0)
+    return z if head.bias is None else z + head.bias.astype(z.dtype)[None]
+
+
+def logits_dot(head: Head, dot: Head) -> Array | None:
+    """The derivative of the logits along what moves, of which kernel and bias are wide."""
+    x, W = _operands(head)
+    terms = []
+    if moves(dot.features):
+        terms.append(_product(dot.features.astype(W.dtype), W, 1, 0))
+    if moves(dot.kernel):
+        terms.append(_product(x.astype(dot.kernel.dtype), dot.kernel, 1, 0))
+    if moves(dot.bias):
+        like = len(x), W.shape[1]
+        terms.append(jnp.broadcast_to(dot.bias[None], like))
+    return total(terms) if terms else None
+
+
+def pull(head: Head, moving: Head, z_bar: Array, sums: Head) -> tuple[Array | None, Head]:
+    """∂x, and sums of ∂W and ∂b with those of these rows added; None for what does not move."""
+    x_bar = W_bar = b_bar = None
+    x, W = _operands(head)
+    operand = z_bar.astype(W.dtype)
+    if moving.features:
+        x_bar = _product(operand, W, 1, 1).astype(head.features.dtype)
+    if moving.kernel:
+        W_bar = _plus_outer(sums.kernel, x, operand)
+    if moving.bias:
+        b_bar = plus(sums.bias, jnp.sum(z_bar, axis=0))
+    return x_bar, Head(None, W_bar, b_bar)
+
+
+def plus(sums: T | None, x: T) -> T:
+    """Sums with arrays added, or the arrays alone."""
+    return x if sums is None else jax.tree.map(jnp.add, sums, x)
+
+
+def _operands(head: Head) -> tuple[Array, Array]:
+    dtype = jnp.promote_types(head.features.dtype, head.kernel.dtype)
+    return head.features.astype(dtype), head.kernel.astype(dtype)
+
+
+def _product(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
+    # Of float32 the CPU's products are faster than of narrower numbers, and the same.
+    return lax.platform_dependent(
+        a,
+        b,
+        cpu=lambda a, b: _dot(widen(a), widen(b), a_axis, b_axis),
+        default=lambda a, b: _dot(a, b, a_axis, b_axis),
+    )
+
+
+def _dot(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
+    contracted = ((a_axis,), (b_axis,)), ((), ())
+    return lax.dot_general(a, b, contracted, preferred_element_type=compute_dtype(a, b))
+
+
+def _plus_outer(sums: Array | None, x: Array, z_bar: Array) -> Array:
+    """sums + xᵀ z̄."""
+    if sums is None:
+        return lax.platform_dependent(x, z_bar, cpu=_outer_on_cpu, default=_outer)
+    return lax.platform_dependent(
+        sums, x, z_bar, cpu=_plus_outer_on_cpu, default=lambda sums, *xz: sums + _outer(*xz)
+    )
+
+
+def _outer(x: Array, z_bar: Array) -> Array:
+    return _dot(x, z_bar, 0, 0)
+
+
+def _outer_on_cpu(x: Array, z_bar: Array) -> Array:
+    # Transposed in memory, or the CPU would multiply at two thirds of the speed.
+    return _dot(lax.optimization_barrier(widen(x).T), widen(z_bar), 1, 0)
+
+
+def _plus_outer_on_cpu(sums: Array, x: Array, z_bar: Array) -> Array:
+    """Some classes at a time: the CPU stores a product before it adds it."""
+    (D, V), n = sums.shape, len(x)
+    # A quarter of the logits then, of whole cache lines.
+    block = min(V, max(1, n * V // (4 * D) // _ALIGNED) * _ALIGNED)
+
+    def add(sums, start, size):
+        part = lax.dynamic_slice_in_dim(z_bar, start, size, axis=1)
+        known = lax.dynamic_slice_in_dim(sums, start, size, axis=1)
+        added = known + _outer_on_cpu(x, part)
+        return lax.dynamic_update_slice_in_dim(sums, added, start, axis=1)
+
+    whole = V // block
+    sums = lax.fori_loop(0, whole, lambda i, sums: add(sums, i * block, block), sums)
+    return add(sums, whole * block, V % block) if V % block else sums

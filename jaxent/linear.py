@@ -1,0 +1,316 @@
+"""Losses of large vocabularies, from features and a kernel: their logits are never all held.
+
+The logits are z = features · kernel + bias, made in float32 for as many rows at a time as fit into
+`max_logits_bytes`, whatever the number of rows and classes; `softcap` c makes c · tanh(z/c) of
+them. A reduction to a number makes its gradients together with the value, in three matrix products;
+losses per row make each chunk's logits again in their backward pass, in four.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxent import _classes, _linear
+from jaxent._inputs import FRACTION, NON_NEGATIVE, POSITIVE, loss, number, option
+from jaxent.core import formulas
+from jaxent.core.chunked import per_row
+from jaxent.core.dense import unlabelled_stats
+from jaxent.core.divergence import tempered_kl
+from jaxent.core.dtypes import compute_dtype
+from jaxent.core.integer import integer_stats
+from jaxent.core.rows import Rows
+from jaxent.core.softcap import softcap as capped
+from jaxent.core.stats import SoftmaxStats
+from jaxent.reduction import Reduced, Reduction
+
+
+@loss(softcap=POSITIVE, label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
+def linear_softmax_cross_entropy(
+    features: ArrayLike,
+    kernel: ArrayLike,
+    labels: ArrayLike,
+    *,
+    bias: ArrayLike | None = None,
+    softcap: ArrayLike | None = None,
+    label_smoothing: ArrayLike | None = None,
+    z_loss: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    max_logits_bytes: int | None = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
+    r"""Softmax cross-entropy of a linear head with labels that are class numbers.
+
+    `softmax_cross_entropy_with_integer_labels` of z = softcap(features · kernel + bias), without
+    the logits being held. With ∂z the derivative by the logits:
+
+        ∂ℓ/∂features = ∂z kernelᵀ        ∂ℓ/∂kernel = featuresᵀ ∂z        ∂ℓ/∂bias = Σ ∂z
+
+    Args:
+      features: `(..., D)` floating; the last hidden states of a model.
+      kernel: `(D, V)` floating. A tied embedding `(V, D)` is passed as its transpose.
+      labels: `(...)` integers in [0, V), as in `softmax_cross_entropy_with_integer_labels`.
+      bias: `(V,)` floating. A class of bias −inf, such as padding of the vocabulary, is left out.
+      softcap: c > 0 for c · tanh(z/c), as in Gemma 2.
+      label_smoothing: in [0, 1].
+      z_loss: at least 0.
+      class_weights: `(V,)`, one per class.
+      max_logits_bytes: how much of the logits, in float32, may be there at once; at least one row.
+        Default: 7/16 of the kernel's size in float32, and at least 16 MiB.
+      where: `(...)` boolean, False for rows to drop.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`. Other than "none" it takes one matrix product less to differentiate.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises:
+      TypeError: dtypes other than those above.
+      ValueError: shapes that do not fit, a Python number out of its range.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> features = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+      >>> kernel = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1]])
+      >>> labels = jnp.array([0, 2])
+      >>> print(jaxent.linear_softmax_cross_entropy(features, kernel, labels))
+      [0.2761 0.6518]
+
+    Numerics: operands of the products in the common dtype of features and kernel, logits and
+    softmax in float32, the kernel's gradient summed in float32. On accelerators the precision of a
+    float32 product is that of `jax.default_matmul_precision`.
+
+    Differentiable: in both modes, to any order, by `features`, `kernel`, `bias` and every option.
+    Kept for the backward pass: of a number its gradients, of losses the arguments as they came.
+
+    Agrees with: `softmax_cross_entropy_with_integer_labels(features @ kernel, labels)`.
+
+    References: Wijmans et al., "Cut your losses in large-vocabulary language models", 2025; Hsu et
+    al., "Liger kernel", 2024; Gemma Team, "Gemma 2", 2024 (softcap).
+    """
+    head = _linear.head(features, kernel, bias)
+    shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
+    tokens = _linear.tokens(labels, shape, classes, where, weights)
+    dtype = compute_dtype(head.features, head.kernel)
+    options = (
+        option("softcap", softcap, dtype),
+        _classes.class_vector("class_weights", class_weights, classes, dtype),
+        option("label_smoothing", label_smoothing, dtype),
+        option("z_loss", z_loss, dtype),
+    )
+    arguments = (head,), shape, tokens, options, max_logits_bytes, reduction
+    return _linear.reduced(_cross_entropy, *arguments)
+
+
+def _cross_entropy(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
+    cap, *others = options
+    return formulas.cross_entropy(_rows(z[0], cap), y, *others)
+
+
+@loss(softcap=POSITIVE, gamma=NON_NEGATIVE)
+def linear_softmax_focal_loss(
+    features: ArrayLike,
+    kernel: ArrayLike,
+    labels: ArrayLike,
+    *,
+    gamma: ArrayLike = 2.0,
+    bias: ArrayLike | None = None,
+    softcap: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    max_logits_bytes: int | None = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
+    r"""Focal loss of a linear head: `softmax_focal_loss` of logits that are not held.
+
+        ℓ = w_y (1 − p_y)^γ (−log p_y),  p = softmax(softcap(features · kernel + bias))
+
+    Args:
+      features: `(..., D)` floating.
+      kernel: `(D, V)` floating.
+      labels: `(...)` integers in [0, V).
+      gamma: at least 0; 0 gives the cross-entropy.
+      bias: `(V,)` floating.
+      softcap: c > 0 for c · tanh(z/c).
+      class_weights: `(V,)`, one per class.
+      max_logits_bytes: as in `linear_softmax_cross_entropy`.
+      where: `(...)` boolean, False for rows to drop.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, or what `reduction` makes of it.
+
+    Raises, numerics, what is differentiable and kept: as `linear_softmax_cross_entropy`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> features, kernel = jnp.eye(2), jnp.array([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0]])
+      >>> print(jaxent.linear_softmax_focal_loss(features, kernel, jnp.array([0, 0])))
+      [4.492e-05 3.895e+00]
+
+    References: Lin et al., "Focal loss for dense object detection", 2017.
+    """
+    head = _linear.head(features, kernel, bias)
+    shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
+    tokens = _linear.tokens(labels, shape, classes, where, weights)
+    dtype = compute_dtype(head.features, head.kernel)
+    options = (
+        option("softcap", softcap, dtype),
+        _classes.class_vector("class_weights", class_weights, classes, dtype),
+        number("gamma", gamma, dtype),
+    )
+    arguments = (head,), shape, tokens, options, max_logits_bytes, reduction
+    return _linear.reduced(_focal, *arguments)
+
+
+def _focal(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
+    cap, *others = options
+    return formulas.focal_loss(_rows(z[0], cap), y, *others)
+
+
+@loss(softcap=POSITIVE, target_softcap=POSITIVE, temperature=POSITIVE)
+def linear_softmax_kl_divergence(
+    features: ArrayLike,
+    kernel: ArrayLike,
+    target_features: ArrayLike,
+    target_kernel: ArrayLike,
+    *,
+    bias: ArrayLike | None = None,
+    target_bias: ArrayLike | None = None,
+    softcap: ArrayLike | None = None,
+    target_softcap: ArrayLike | None = None,
+    temperature: ArrayLike | None = None,
+    max_logits_bytes: int | None = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
+    r"""Kullback–Leibler divergence of a teacher's head from a student's: distillation.
+
+    `softmax_kl_divergence` of the two heads' logits, of which neither is held.
+
+    Args:
+      features: the student's, `(..., D)` floating.
+      kernel: the student's, `(D, V)` floating.
+      target_features: the teacher's, `(..., D′)` floating, with the same rows.
+      target_kernel: the teacher's, `(D′, V)` floating, with the same classes. What of the teacher
+        is not differentiated, or behind `jax.lax.stop_gradient`, costs no product.
+      bias: the student's, `(V,)`.
+      target_bias: the teacher's, `(V,)`.
+      softcap: the student's.
+      target_softcap: the teacher's.
+      temperature: above 0. Multiply the loss by its square to keep the size of the gradient.
+      max_logits_bytes: of both logits together; as in `linear_softmax_cross_entropy`.
+      where: `(...)` boolean, False for rows to drop.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
+
+    Returns:
+      `(...)` in nats, at least 0, or what `reduction` makes of it.
+
+    Raises, what is differentiable and kept: as `linear_softmax_cross_entropy`. Numerics: as
+    `softmax_kl_divergence`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> student, teacher = jnp.array([[1.0, 2.0, 3.0]]), jnp.array([[1.0, 2.5, 3.0]])
+      >>> one = jnp.ones((1, 1))
+      >>> print(jaxent.linear_softmax_kl_divergence(one, student, one, teacher))
+      [0.0268]
+
+    References: Hinton et al., "Distilling the knowledge in a neural network", 2015.
+    """
+    student = _linear.head(features, kernel, bias)
+    names = "target_features", "target_kernel", "target_bias"
+    teacher = _linear.head(target_features, target_kernel, target_bias, names)
+    shape, classes = jnp.shape(features)[:-1], student.kernel.shape[1]
+    target_shape = *jnp.shape(target_features)[:-1], teacher.kernel.shape[1]
+    if target_shape != (*shape, classes):
+        raise ValueError(
+            "target_features and target_kernel must have logits of the shape"
+            f" {(*shape, classes)} of those of features and kernel, got {target_shape}"
+        )
+    tokens = _linear.tokens(None, shape, classes, where, weights)
+    dtype = compute_dtype(*student[:2], *teacher[:2])
+    named = {"softcap": softcap, "target_softcap": target_softcap, "temperature": temperature}
+    options = tuple(option(name, value, dtype) for name, value in named.items())
+    arguments = (student, teacher), shape, tokens, options, max_logits_bytes, reduction
+    return _linear.reduced(_kl, *arguments)
+
+
+def _kl(z: tuple[Array, ...], y: None, options: tuple) -> Array:
+    cap, target_cap, temperature = options
+    return tempered_kl(_rows(z[0], cap), _rows(z[1], target_cap), temperature)
+
+
+@loss(softcap=POSITIVE)
+def linear_softmax_stats(
+    features: ArrayLike,
+    kernel: ArrayLike,
+    labels: ArrayLike,
+    *,
+    bias: ArrayLike | None = None,
+    softcap: ArrayLike | None = None,
+    max_logits_bytes: int | None = None,
+    where: ArrayLike | None = None,
+) -> tuple[SoftmaxStats, Array]:
+    """The statistics of a linear head's logits, and the class of the largest, from one pass.
+
+    Build your own loss on them: log-probabilities for reinforcement learning, an entropy bonus, a
+    calibration. A formula of these needs no derivative rule.
+
+    Args:
+      features: `(..., D)` floating.
+      kernel: `(D, V)` floating.
+      labels: `(...)` integers in [0, V).
+      bias: `(V,)` floating.
+      softcap: c > 0 for c · tanh(z/c).
+      max_logits_bytes: as in `linear_softmax_cross_entropy`.
+      where: `(...)` boolean. The statistics of a row dropped are finite and meaningless: drop it in
+        `reduce_losses` too.
+
+    Returns:
+      `SoftmaxStats` of arrays `(...)`, as of `softmax_stats`, and the number `(...)` of the class
+      with the largest logit, without derivative: where it is the label, the prediction was right.
+
+    Raises, numerics, what is differentiable and kept: as `linear_softmax_cross_entropy`.
+
+    Example: cross-entropy with a bonus for entropy, and the accuracy.
+
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> features, kernel = jnp.eye(2), jnp.array([[4.0, 0.0, 1.0], [0.0, 2.0, 3.0]])
+      >>> labels = jnp.array([0, 1])
+      >>> stats, best = jaxent.linear_softmax_stats(features, kernel, labels)
+      >>> print(jnp.mean(stats.nll - 0.01 * stats.entropy), jnp.mean(best == labels))
+      0.7025 0.5
+    """
+    head = _linear.head(features, kernel, bias)
+    shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
+    tokens = _linear.tokens(labels, shape, classes, where, None)
+    cap = option("softcap", softcap, compute_dtype(head.features, head.kernel))
+    chunk = _linear.chunk_rows((head,), max_logits_bytes)
+    made = per_row(_stats, chunk, (head,), tokens.used, tokens, cap)
+    return jax.tree.map(lambda x: x.reshape(shape), made)
+
+
+def _stats(
+    z: tuple[Array, ...], tokens: _linear.Tokens, cap: Array | None
+) -> tuple[SoftmaxStats, Array]:
+    rows = _rows(z[0], cap)
+    of_label = integer_stats(rows, None, tokens.labels)
+    wrong = ~tokens.valid if tokens.kept is None else ~tokens.valid & tokens.kept
+    nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
+    stats = unlabelled_stats(rows)._replace(nll=nll, miss=miss)
+    return stats, jnp.argmax(rows.values, axis=-1).astype(jnp.int32)
+
+
+def _rows(z: Array, cap: Array | None) -> Rows:
+    return Rows(z if cap is None else capped(z, cap))

@@ -1,0 +1,197 @@
+"""Losses from features and a kernel are those of the logits they stand for."""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import jax.test_util
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import jaxent
+from tests import heads
+
+cross_entropy = jaxent.linear_softmax_cross_entropy
+focal = jaxent.linear_softmax_focal_loss
+
+SHAPES = list(itertools.product((1, 7, 1000), (2, 1000, 32000, 50257)))
+# A float option, each of which is differentiated, too.
+EVERY = tuple(heads.OPTIONS)
+
+
+def by_floats(loss, y, options):
+    """A loss as a function of features, kernel and the options that are floating."""
+    fixed = {k: v for k, v in options.items() if v.dtype == bool}
+    floats = {k: v for k, v in options.items() if v.dtype != bool}
+    return lambda x, W, floats: loss(x, W, y, **fixed, **floats), floats
+
+
+def exact(y, arrays, options, naive=heads.mean):
+    """The value and every gradient in float64, on logits that are held."""
+    with jax.enable_x64(True):
+        loss, floats = by_floats(naive, jnp.asarray(y), options)
+        wide = jax.tree.map(lambda x: np.asarray(x, np.float64), (*arrays, floats))
+        return jax.device_get(jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(*wide))
+
+
+def check(n, classes, names, chunk, loss=cross_entropy, naive=heads.mean):
+    (x, W, y), options = heads.problem(n, classes, names)
+    mean = functools.partial(
+        loss, reduction="mean", max_logits_bytes=heads.bytes_of(chunk, classes)
+    )
+    function, floats = by_floats(mean, y, options)
+    value, gradients = jax.jit(jax.value_and_grad(function, (0, 1, 2)))(x, W, floats)
+    want, want_gradients = exact(y, (x, W), options, naive)
+    np.testing.assert_allclose(value, want, rtol=1e-6)
+    for got, by in zip(*map(jax.tree.leaves, (gradients, want_gradients)), strict=True):
+        assert got.dtype == np.float32
+        # The slope by a number is a sum over rows of both signs, each term as large as a loss.
+        size = max(np.linalg.norm(by), value) if by.ndim == 0 else np.linalg.norm(by)
+        assert np.linalg.norm(got - by) <= 2e-6 * size, names
+
+
+@pytest.mark.parametrize("names", [(), EVERY], ids=["plain", "every option"])
+@pytest.mark.parametrize(("n", "classes"), SHAPES)
+def test_float32_against_float64(n, classes, names):
+    check(n, classes, names, chunk=300)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_options_alone_and_in_pairs(number):
+    for names in itertools.combinations(heads.OPTIONS, number):
+        check(7, 1000, names, chunk=3)
+
+
+@pytest.mark.parametrize("names", [(), ("bias", "softcap", "class_weights", "where", "weights")])
+def test_focal(names):
+    naive = functools.partial(heads.mean, gamma=2.0)
+    check(7, 1000, names, chunk=2, loss=focal, naive=naive)
+
+
+@pytest.mark.parametrize("spread", [1, 4, 40])
+def test_bfloat16_gradients(spread):
+    """Of a kernel in float32 within 2e-3; in bfloat16 the rounding of the result comes on top."""
+    (x, W, y), _ = heads.problem(512, 4000, spread=spread)
+    x, W = jnp.asarray(x, jnp.bfloat16), jnp.asarray(W, jnp.bfloat16)
+    mean = functools.partial(
+        cross_entropy, reduction="mean", max_logits_bytes=heads.bytes_of(100, 4000)
+    )
+    got = jax.jit(jax.grad(mean, (0, 1)))(x, W, y)
+    _, want = exact(y, (x, W), {})
+    for g, w in zip(got, want[:2], strict=True):
+        assert g.dtype == jnp.bfloat16
+        assert heads.relative(g, w) < 2e-3
+
+
+@st.composite
+def problems(draw):
+    n, classes = draw(st.integers(0, 9)), draw(st.integers(1, 12))
+    names = draw(st.sets(st.sampled_from(EVERY)))
+    budget = draw(st.integers(1, 1000))
+    reduction = draw(st.sampled_from(["none", "sum", "mean", "weighted_mean", "total_and_count"]))
+    return n, classes, sorted(names), budget, reduction
+
+
+@settings(max_examples=25, deadline=None)
+@given(problems(), st.integers(0, 2**16))
+def test_chunked_equals_dense(drawn, seed):
+    n, classes, names, budget, reduction = drawn
+    with jax.enable_x64(True):
+        (x, W, y), options = heads.problem(n, classes, names, np.float64, seed)
+        head = {k: options.pop(k) for k in ("bias", "softcap") if k in options}
+        dense = jaxent.softmax_cross_entropy_with_integer_labels
+
+        def of_logits(x, W):
+            return dense(heads.logits(x, W, **head), y, reduction=reduction, **options)
+
+        def chunked(x, W):
+            return cross_entropy(
+                x, W, y, reduction=reduction, max_logits_bytes=budget, **head, **options
+            )
+
+        for function in (lambda f: f(x, W), lambda f: jax.grad(total(f), (0, 1))(x, W)):
+            got, want = function(chunked), function(of_logits)
+            jax.tree.map(
+                lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-11, atol=1e-12), got, want
+            )
+
+
+def total(function):
+    return lambda *arrays: sum(jnp.sum(x) for x in jax.tree.leaves(function(*arrays)))
+
+
+class TestTransforms:
+    """The schedule that makes gradients with the value, in every transform, beside the other."""
+
+    @pytest.fixture(autouse=True)
+    def float64(self):
+        with jax.enable_x64(True):
+            yield
+
+    def functions(self, names=EVERY):
+        (x, W, y), options = heads.problem(7, 11, names, np.float64)
+        budget = heads.bytes_of(2, 11, 8)
+
+        def loss(reduction):
+            made = functools.partial(cross_entropy, reduction=reduction, max_logits_bytes=budget)
+            return by_floats(made, y, options)[0]
+
+        floats = by_floats(cross_entropy, y, options)[1]
+        return loss("sum"), total(loss("none")), (x, W, floats)
+
+    def same(self, transform):
+        fused, per_row, arrays = self.functions()
+        got, want = (jax.jit(functools.partial(transform, f))(*arrays) for f in (fused, per_row))
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12), got, want
+        )
+
+    def test_gradients(self):
+        self.same(lambda f, *arrays: jax.value_and_grad(f, (0, 1, 2))(*arrays))
+
+    def test_forward_mode(self):
+        self.same(lambda f, *arrays: jax.jvp(f, arrays, jax.tree.map(jnp.sin, arrays)))
+
+    def test_hessian_vector_products(self):
+        def product(f, *arrays):
+            return jax.jvp(jax.grad(f, (0, 1, 2)), arrays, jax.tree.map(jnp.sin, arrays))
+
+        self.same(product)
+
+    def test_hessian(self):
+        self.same(lambda f, x, W, floats: jax.hessian(f)(x, W, floats))
+
+    def test_vmap_of_gradients(self):
+        def mapped(f, x, W, floats):
+            gradient = jax.grad(f, (0, 1, 2))
+            stacked = jnp.stack([W, W * 0.9])
+            return jax.vmap(gradient, (None, 0, None))(x, stacked, floats)
+
+        self.same(mapped)
+
+    def test_checkpoint_inside_scan(self):
+        def scanned(f, x, W, floats):
+            def added(x, W, floats):
+                def step(carry, scale):
+                    return carry + jax.checkpoint(f)(x * scale, W, floats), None
+
+                return jax.lax.scan(step, jnp.zeros(()), jnp.arange(1.0, 4))[0]
+
+            return jax.grad(added, (0, 1, 2))(x, W, floats)
+
+        self.same(scanned)
+
+    def test_check_grads(self):
+        fused, _, arrays = self.functions()
+        jax.test_util.check_grads(jax.jit(fused), arrays, order=2, modes=("fwd", "rev"), eps=1e-5)
+
+    def test_what_does_not_move_has_no_gradient_made(self):
+        """Frozen features or a frozen kernel cost no product."""
+        fused, _, (x, W, floats) = self.functions()
+        for argnum in (0, 1):
+            program = str(jax.make_jaxpr(jax.grad(fused, argnum))(x, W, floats))
+            both = str(jax.make_jaxpr(jax.grad(fused, (0, 1)))(x, W, floats))
+            assert program.count("dot_general") < both.count("dot_general")

@@ -1,0 +1,154 @@
+"""Losses of a linear head at the edges, their statistics, and what their programs hold."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxent
+from tests import heads
+
+cross_entropy = jaxent.linear_softmax_cross_entropy
+EVERY = tuple(heads.OPTIONS)
+
+
+class TestContract:
+    """Rows dropped, labels that are no class, batches of nothing, classes left out."""
+
+    def results(self, x, W, y, reduction="mean", **options):
+        loss = functools.partial(
+            cross_entropy, reduction=reduction, max_logits_bytes=1000, **options
+        )
+        return jax.value_and_grad(loss, (0, 1))(x, W, y)
+
+    @pytest.mark.parametrize("by", ["where", "weights"])
+    @pytest.mark.parametrize("held", [np.nan, np.inf, -np.inf, 3e38])
+    def test_a_dropped_row_contributes_nothing_whatever_it_holds(self, by, held):
+        (x, W, y), _ = heads.problem(7, 50)
+        kept = np.arange(7) != 3
+        x[3], y[3] = held, -100
+        mask = {by: kept if by == "where" else kept.astype(np.float32)}
+        got, (x_bar, W_bar) = self.results(x, W, y, **mask)
+        want, (want_x, want_W) = self.results(x[kept], W, y[kept])
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+        np.testing.assert_allclose(x_bar[kept], want_x, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(W_bar, want_W, rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(x_bar[3], 0)
+
+    @pytest.mark.parametrize("label", [-1, 50, -100, 2**31 - 1])
+    def test_a_label_that_is_no_class_is_nan_without_a_gradient(self, label):
+        (x, W, y), _ = heads.problem(7, 50)
+        y[3] = label
+        losses = cross_entropy(x, W, y, max_logits_bytes=1000)
+        np.testing.assert_array_equal(np.isnan(losses), np.arange(7) == 3)
+        value, (x_bar, W_bar) = self.results(x, W, y, "sum")
+        others = np.arange(7) != 3
+        _, (_, want) = self.results(x[others], W, y[others], "sum")
+        assert np.isnan(value)
+        np.testing.assert_array_equal(x_bar[3], 0)
+        np.testing.assert_allclose(W_bar, want, rtol=1e-5, atol=1e-7)
+
+    def test_nothing_kept_and_nothing_there(self):
+        (x, W, y), _ = heads.problem(7, 50)
+        for arguments in ((x, W, y, "mean"), (x[:0], W, y[:0], "mean")):
+            value, gradients = self.results(*arguments, where=np.zeros(len(arguments[0]), bool))
+            assert value == 0
+            jax.tree.map(lambda g: np.testing.assert_array_equal(g, 0), gradients)
+
+    def test_the_mean_is_over_rows_kept_not_chunks(self):
+        (x, W, y), options = heads.problem(1000, 50, ("where",))
+        total, count = cross_entropy(
+            x, W, y, where=options["where"], reduction="total_and_count", max_logits_bytes=20000
+        )
+        mean = cross_entropy(
+            x, W, y, where=options["where"], reduction="mean", max_logits_bytes=20000
+        )
+        assert int(count) == options["where"].sum()
+        np.testing.assert_allclose(mean, total / count, rtol=1e-6)
+
+    @pytest.mark.parametrize("softcap", [None, 5.0])
+    def test_a_bias_of_minus_infinity_leaves_a_class_out(self, softcap):
+        """As padding of a vocabulary: as if it were not there, and no gradient."""
+        (x, W, y), _ = heads.problem(7, 50)
+        padded = np.concatenate([W, np.ones((heads.D, 6), np.float32)], axis=1)
+        bias = np.concatenate([np.zeros(50), np.full(6, -np.inf)]).astype(np.float32)
+        got, (x_bar, W_bar) = self.results(x, padded, y, bias=bias, softcap=softcap)
+        want, (want_x, want_W) = self.results(x, W, y, softcap=softcap)
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+        np.testing.assert_allclose(x_bar, want_x, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(W_bar[:, :50], want_W, rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(W_bar[:, 50:], 0)
+
+    def test_debug_nans_stays_silent(self):
+        (x, W, y), options = heads.problem(7, 50, EVERY)
+        with jax.debug_nans(True):
+            self.results(x, W, y, **options)
+
+
+class TestStats:
+    def test_of_logits_that_are_held(self):
+        (x, W, y), options = heads.problem(9, 40, ("bias", "softcap"))
+        got, best = jaxent.linear_softmax_stats(x, W, y, max_logits_bytes=500, **options)
+        z = heads.logits(x, W, **options)
+        want = jaxent.softmax_stats(z, y)
+        jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=2e-6), got, want)
+        np.testing.assert_array_equal(best, np.argmax(z, axis=-1))
+
+    def test_every_statistic_has_its_cotangent(self):
+        (x, W, y), _ = heads.problem(9, 40)
+
+        def mixed(stats):
+            parts = stats.lse, stats.nll, stats.miss, stats.sum_nll, stats.entropy
+            return sum(jnp.sum(jnp.sin(part)) for part in parts)
+
+        def chunked(x, W):
+            return mixed(jaxent.linear_softmax_stats(x, W, y, max_logits_bytes=500)[0])
+
+        def held(x, W):
+            return mixed(jaxent.softmax_stats(x @ W, y))
+
+        got, want = (jax.jit(jax.grad(f, (0, 1)))(x, W) for f in (chunked, held))
+        jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=2e-5, atol=1e-5), got, want)
+
+
+class TestMemory:
+    """What the compiled programs hold."""
+
+    N, V, D = 512, 4000, 64
+    KERNEL, CHUNK = heads.bytes_of(D, V), heads.bytes_of(32, V)
+
+    def arguments(self):
+        rng = np.random.default_rng(0)
+        x, W = (rng.normal(size=s).astype(np.float32) for s in ((self.N, self.D), (self.D, self.V)))
+        return x, W, rng.integers(0, self.V, self.N)
+
+    def compiled(self, reduction):
+        x, W, y = self.arguments()
+
+        def loss(x, W):
+            return jnp.sum(cross_entropy(x, W, y, reduction=reduction, max_logits_bytes=self.CHUNK))
+
+        return jax.jit(jax.value_and_grad(loss, (0, 1))).lower(x, W).compile()
+
+    @pytest.mark.parametrize("reduction", ["none", "mean"])
+    def test_the_logits_are_never_all_there(self, reduction):
+        program = self.compiled(reduction)
+        assert f"[{self.N},{self.V}]" not in program.as_text()
+        assert program.memory_analysis().temp_size_in_bytes < self.KERNEL + 3 * self.CHUNK
+
+    def test_hessian_vector_products_in_bounded_memory(self):
+        x, W, y = self.arguments()
+
+        def loss(x, W):
+            return cross_entropy(
+                x, W, y, reduction="mean", max_logits_bytes=heads.bytes_of(32, self.V)
+            )
+
+        def product(x, W):
+            return jax.jvp(jax.grad(loss, (0, 1)), (x, W), (x, W))
+
+        program = jax.jit(product).lower(x, W).compile()
+        assert f"[{self.N},{self.V}]" not in program.as_text()
+        assert program.memory_analysis().temp_size_in_bytes < 4 * self.KERNEL + 12 * self.CHUNK

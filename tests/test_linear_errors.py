@@ -1,0 +1,121 @@
+"""Wrong calls of losses from features, kernels and keys: the error names what was wrong."""
+
+import numpy as np
+import pytest
+
+import jaxent
+
+linear = jaxent.linear_softmax_cross_entropy
+linear_kl = jaxent.linear_softmax_kl_divergence
+X, W = np.zeros((4, 2), np.float32), np.zeros((2, 3), np.float32)
+N = np.zeros(4, np.int32)
+
+# What is called, the error, and what its message has to say.
+WRONG = {
+    "kernel transposed": (lambda: linear(X, W.T, N), ValueError, "kernel", "(2, V)", "(3, 2)"),
+    "integer features": (lambda: linear(N, W, N), TypeError, "features", "floating", "int32"),
+    "integer kernel": (lambda: linear(X, W.astype(int), N), TypeError, "kernel", "floating"),
+    "features without an axis": (
+        lambda: linear(np.float32(1), W, N),
+        ValueError,
+        "features",
+        "axis",
+        "()",
+    ),
+    "kernel of no classes": (lambda: linear(X, W[:, :0], N), ValueError, "kernel", "(2, 0)"),
+    "bias per feature": (lambda: linear(X, W, N, bias=W[:, 0]), ValueError, "bias", "(3,)", "(2,)"),
+    "labels of another shape": (lambda: linear(X, W, N[:3]), ValueError, "labels", "(4,)", "(3,)"),
+    "labels floating": (lambda: linear(X, W, X[:, 0]), TypeError, "labels", "integer", "float32"),
+    "class_weights per row": (
+        lambda: linear(X, W, N, class_weights=np.ones(4)),
+        ValueError,
+        "class_weights",
+        "(3,)",
+        "(4,)",
+    ),
+    "softcap of 0": (lambda: linear(X, W, N, softcap=0.0), ValueError, "softcap", "0.0"),
+    "a budget of nothing": (
+        lambda: linear(X, W, N, max_logits_bytes=0),
+        ValueError,
+        "max_logits_bytes",
+        "positive",
+        "0",
+    ),
+    "a budget that is no number of bytes": (
+        lambda: linear(X, W, N, max_logits_bytes=1e9),
+        TypeError,
+        "max_logits_bytes",
+        "int",
+        "1000000000.0",
+    ),
+    "where of the logits' shape": (
+        lambda: linear(X, W, N, where=np.ones((4, 3), bool)),
+        ValueError,
+        "where",
+        "(4,)",
+        "(4, 3)",
+    ),
+    "a teacher of other classes": (
+        lambda: linear_kl(X, W, X, W[:, :2]),
+        ValueError,
+        "target_kernel",
+        "(4, 3)",
+        "(4, 2)",
+    ),
+    "a teacher of other rows": (
+        lambda: linear_kl(X, W, X[:3], W),
+        ValueError,
+        "target_features",
+        "(4, 3)",
+        "(3, 3)",
+    ),
+    "a teacher's kernel transposed": (
+        lambda: linear_kl(X, W, X, W.T),
+        ValueError,
+        "target_kernel",
+        "(2, V)",
+        "(3, 2)",
+    ),
+    "fewer keys than queries": (
+        lambda: jaxent.info_nce(X, X[:3], temperature=1.0),
+        ValueError,
+        "keys",
+        "M ≥ N",
+        "(3, 2)",
+    ),
+    "symmetric with more keys": (
+        lambda: jaxent.info_nce(X[:3], X, temperature=1.0, symmetric=True),
+        ValueError,
+        "keys",
+        "(4, 2)",
+    ),
+    "keys of another width": (
+        lambda: jaxent.info_nce(X, X[:, :1], temperature=1.0),
+        ValueError,
+        "keys",
+        "(4, 1)",
+    ),
+    "symmetric is no number": (
+        lambda: jaxent.info_nce(X, X, temperature=1.0, symmetric=1),
+        TypeError,
+        "symmetric",
+        "True or False",
+        "1",
+    ),
+    "no temperature": (lambda: jaxent.info_nce(X, X), TypeError, "temperature"),
+    "temperature of 0": (
+        lambda: jaxent.info_nce(X, X, temperature=0),
+        ValueError,
+        "temperature",
+        "0",
+    ),
+}
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_wrong_call(call):
+    function, error, *words = WRONG[call]
+    with pytest.raises(error) as raised:
+        function()
+    for word in words:
+        assert word in str(raised.value)

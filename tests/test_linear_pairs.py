@@ -1,0 +1,89 @@
+"""Two heads and two sides of a batch: distillation and contrastive losses, unmaterialised."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxent
+from tests import heads
+
+kl = jaxent.linear_softmax_kl_divergence
+
+
+class TestDistillation:
+    @pytest.mark.parametrize("temperature", [None, 3.0])
+    def test_float32_against_float64(self, temperature):
+        (x, W, _), _ = heads.problem(7, 1000)
+        (t, U, _), _ = heads.problem(7, 1000, seed=1)
+        t, U = np.concatenate([t, t], axis=1), np.concatenate([U, U])  # a wider teacher
+        option = {} if temperature is None else {"temperature": temperature}
+        loss = functools.partial(kl, reduction="mean", max_logits_bytes=30000, **option)
+        value, gradients = jax.jit(jax.value_and_grad(loss, (0, 1, 2, 3)))(x, W, t, U)
+        with jax.enable_x64(True):
+            wide = [np.asarray(a, np.float64) for a in (x, W, t, U)]
+            naive = lambda *arrays: jnp.mean(heads.kl(*arrays, **option))  # noqa: E731
+            want, want_gradients = jax.device_get(jax.value_and_grad(naive, (0, 1, 2, 3))(*wide))
+        np.testing.assert_allclose(value, want, rtol=1e-6)
+        for got, by in zip(gradients, want_gradients, strict=True):
+            assert heads.relative(got, by) < 2e-6
+
+    def test_a_frozen_teacher_costs_no_product(self):
+        (x, W, _), _ = heads.problem(7, 50)
+
+        def products(argnums):
+            loss = functools.partial(kl, reduction="mean", max_logits_bytes=1)
+            return str(jax.make_jaxpr(jax.grad(loss, argnums))(x, W, x, W)).count("dot_general")
+
+        assert products((0, 1)) < products((0, 1, 2, 3))
+
+
+class TestInfoNCE:
+    def naive(self, q, k, T):
+        return -jnp.diagonal(jax.nn.log_softmax(q @ k.T / T))
+
+    def arrays(self, extra=0, dtype=np.float32):
+        rng = np.random.default_rng(0)
+        unit = lambda x: (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(dtype)  # noqa: E731
+        return unit(rng.normal(size=(9, 8))), unit(rng.normal(size=(9 + extra, 8)))
+
+    @pytest.mark.parametrize("extra", [0, 5])
+    def test_float32_against_float64(self, extra):
+        arrays = *self.arrays(extra), np.float32(0.07)
+
+        def loss(q, k, T):
+            return jaxent.info_nce(q, k, temperature=T, reduction="mean", max_logits_bytes=200)
+
+        value, gradients = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(*arrays)
+        with jax.enable_x64(True):
+            naive = lambda *arrays: jnp.mean(self.naive(*arrays))  # noqa: E731
+            wide = [np.asarray(a, np.float64) for a in arrays]
+            want, want_gradients = jax.device_get(jax.value_and_grad(naive, (0, 1, 2))(*wide))
+        np.testing.assert_allclose(value, want, rtol=1e-6)
+        for got, by in zip(gradients, want_gradients, strict=True):
+            assert heads.relative(got, by) < 2e-6
+
+    def test_symmetric_is_the_mean_of_both_directions(self):
+        q, k = self.arrays()
+        both = jaxent.info_nce(q, k, temperature=0.1, symmetric=True)
+        want = (self.naive(q, k, 0.1) + self.naive(k, q, 0.1)) / 2
+        np.testing.assert_allclose(both, want, rtol=1e-5)
+
+    @pytest.mark.parametrize("symmetric", [False, True])
+    def test_a_dropped_pair_is_no_negative(self, symmetric):
+        q, k = self.arrays()
+        q[2] = k[2] = np.nan
+        kept = np.arange(9) != 2
+        loss = functools.partial(jaxent.info_nce, symmetric=symmetric, reduction="mean")
+        results = jax.value_and_grad(
+            lambda q, k, T, **options: loss(q, k, temperature=T, **options), (0, 1, 2)
+        )
+        got, (q_bar, k_bar, T_bar) = results(q, k, 0.1, where=kept)
+        want, (want_q, want_k, want_T) = results(q[kept], k[kept], 0.1)
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+        np.testing.assert_allclose(T_bar, want_T, rtol=1e-5)
+        for gradient, by in ((q_bar, want_q), (k_bar, want_k)):
+            np.testing.assert_allclose(gradient[kept], by, rtol=1e-4, atol=1e-6)
+            np.testing.assert_array_equal(gradient[2], 0)
