@@ -2,7 +2,8 @@
 
 A peer is imported when it is asked for. Some have no function for a loss, or none that takes the
 same arguments, and don't take part in it: Keras computes Kullback–Leibler divergences from
-probabilities only, and optax and PyTorch have no softmax focal loss.
+probabilities only, and optax and PyTorch have no softmax focal loss. tokamax, jax-cce and ejkernel
+have a linear head's loss, as a mean.
 """
 
 import importlib
@@ -110,10 +111,33 @@ def _torch() -> Contestant:
     )
 
 
+def _tokamax() -> Contestant:
+    importlib.import_module("absl.flags").FLAGS(["bench"])  # or it would parse the bench's own
+    loss = importlib.import_module("tokamax").linear_softmax_cross_entropy_loss
+    return Contestant("tokamax", {HEAD: lambda x, W, y: loss(x, y, W, reduction="mean")})
+
+
+def _jax_cce() -> Contestant:
+    loss = importlib.import_module("jax_cce").linear_cross_entropy
+    return Contestant("jax-cce", {HEAD: lambda x, W, y: loss(x, W.T, y)})
+
+
+def _ejkernel() -> Contestant:
+    loss = importlib.import_module("ejkernel.modules.operations").fused_cross_entropy
+
+    def mean(x, W, y):  # with the number of tokens, and as a batch of one
+        return loss(targets=y[None], hidden=x[None], lm_head_weight=W, reduction="mean")[0]
+
+    return Contestant("ejkernel", {HEAD: mean})
+
+
 LOADERS: Mapping[str, Callable[[], Contestant]] = {
     "jaxent": _jaxent,
     "optax": _optax,
     "keras": _keras,
     "torch": _torch,
+    "tokamax": _tokamax,
+    "jax-cce": _jax_cce,
+    "ejkernel": _ejkernel,
 }
 PEERS = tuple(name for name in LOADERS if name != "jaxent")

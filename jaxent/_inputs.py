@@ -32,12 +32,15 @@ FRACTION = (0, 1)
 NON_NEGATIVE = (0, math.inf)
 ANY_NUMBER = (-math.inf, math.inf)
 POSITIVE = 2.0**-126, math.inf  # from the smallest normal float32
+FINITE_POSITIVE = 2.0**-126, 2.0**127
 
 
-def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def loss(
+    kept: Callable[..., Any] = KEPT_FOR_BACKWARD, /, **ranges: tuple[float, float]
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declares a public loss: one compiled call, its number options named with their ranges.
 
-    Reverse mode keeps the arguments as they came, and what the core marks; the casts, masks and
+    Reverse mode keeps the arguments as they came, and what a policy keeps; the casts, masks and
     elementwise formulas between them are made again. Where value and gradient are compiled
     together the compiler is free to make what they share once.
 
@@ -55,7 +58,7 @@ def loss(**ranges: tuple[float, float]) -> Callable[[Callable[P, R]], Callable[P
         def keeping_arguments(**arguments):
             fixed = {name: arguments.pop(name) for name in static if name in arguments}
             loss = functools.partial(function, **fixed)
-            return jax.checkpoint(loss, policy=KEPT_FOR_BACKWARD, prevent_cse=False)(**arguments)
+            return jax.checkpoint(loss, policy=kept, prevent_cse=False)(**arguments)
 
         compiled = jax.jit(keeping_arguments, static_argnames=static)
 

@@ -1,4 +1,4 @@
-"""Contrastive losses: softmax cross-entropies of similarities within a batch, which is never held.
+"""Contrastive losses: softmax cross-entropies of similarities within a batch.
 
 The similarities are queries · keysᵀ, a linear head of which the keys are the kernel.
 """
@@ -8,16 +8,17 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxent import _linear
+from jaxent import _heads
 from jaxent._inputs import POSITIVE, expect_floating, loss, number
 from jaxent.core import formulas
+from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.head import Head
 from jaxent.core.rows import Rows
 from jaxent.reduction import Reduced, Reduction
 
 
-@loss(temperature=POSITIVE)
+@loss(KEPT_GRADIENTS, temperature=POSITIVE)
 def info_nce(
     queries: ArrayLike,
     keys: ArrayLike,
@@ -79,15 +80,20 @@ def info_nce(
     n, m = len(queries), len(keys)
     enough = m == n if symmetric else m >= n
     if not enough or keys.shape[1] != queries.shape[1]:
-        expected = f"{'N' if symmetric else 'M ≥ N'}, D) for queries (N, D) of {queries.shape}"
-        raise ValueError(f"keys must have the shape ({expected}, got {keys.shape}")
-    pairs = _linear.tokens(jnp.arange(n), (n,), m, where, weights)
+        rows = f"{n}" if symmetric else f"M ≥ {n}"
+        raise ValueError(
+            f"keys must have the shape ({rows}, {queries.shape[1]}) for queries of shape"
+            f" {queries.shape}, got {keys.shape}"
+        )
+    pairs = _heads.tokens(jnp.arange(n), (n,), m, where, weights)
+    if m == 0:
+        keys = jnp.zeros((1, keys.shape[1]), keys.dtype)  # a softmax has a class
     scale = 1 / number("temperature", temperature, compute_dtype(queries, keys))
 
     def towards(x: Array, y: Array) -> Reduced:
         """The losses of x, each of which picks out of y."""
         head = _against(x, y, pairs.kept)
-        return _linear.reduced(_own, (head,), (n,), pairs, scale, max_logits_bytes, reduction)
+        return _heads.reduced(_own, (head,), (n,), pairs, scale, max_logits_bytes, reduction)
 
     forth = towards(queries, keys)
     if not symmetric:

@@ -1,4 +1,4 @@
-"""Losses of large vocabularies, from features and a kernel: their logits are never all held.
+"""Losses of large vocabularies, from features and a kernel.
 
 The logits are z = features · kernel + bias, made in float32 for as many rows at a time as fit into
 `max_logits_bytes`, whatever the number of rows and classes; `softcap` c makes c · tanh(z/c) of
@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxent import _classes, _linear
-from jaxent._inputs import FRACTION, NON_NEGATIVE, POSITIVE, loss, number, option
+from jaxent import _classes, _heads
+from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, POSITIVE, loss, number, option
 from jaxent.core import formulas
-from jaxent.core.chunked import per_row
+from jaxent.core.chunked import KEPT_GRADIENTS, per_row
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.divergence import tempered_kl
-from jaxent.core.dtypes import compute_dtype
+from jaxent.core.dtypes import compute_dtype, widen_both
 from jaxent.core.integer import integer_stats
 from jaxent.core.rows import Rows
 from jaxent.core.softcap import softcap as capped
@@ -25,7 +25,7 @@ from jaxent.core.stats import SoftmaxStats
 from jaxent.reduction import Reduced, Reduction
 
 
-@loss(softcap=POSITIVE, label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
+@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
 def linear_softmax_cross_entropy(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -57,7 +57,8 @@ def linear_softmax_cross_entropy(
       label_smoothing: in [0, 1].
       z_loss: at least 0.
       class_weights: `(V,)`, one per class.
-      max_logits_bytes: how much of the logits, in float32, may be there at once; at least one row.
+      max_logits_bytes: how large the logits of one chunk of rows may be, in float32; at least one
+        row. A few arrays of that size are there at once, for each call that `vmap` makes of one.
         Default: 7/16 of the kernel's size in float32, and at least 16 MiB.
       where: `(...)` boolean, False for rows to drop.
       weights: `(...)`, one per row.
@@ -84,17 +85,18 @@ def linear_softmax_cross_entropy(
     float32 product is that of `jax.default_matmul_precision`.
 
     Differentiable: in both modes, to any order, by `features`, `kernel`, `bias` and every option.
-    Kept for the backward pass: of a number its gradients, of losses the arguments as they came.
+    Kept for the backward pass: of a number its gradients in float32, of losses the arguments.
+    A `jax.checkpoint` around losses per row, with a policy that saves products, saves the logits.
 
     Agrees with: `softmax_cross_entropy_with_integer_labels(features @ kernel, labels)`.
 
     References: Wijmans et al., "Cut your losses in large-vocabulary language models", 2025; Hsu et
     al., "Liger kernel", 2024; Gemma Team, "Gemma 2", 2024 (softcap).
     """
-    head = _linear.head(features, kernel, bias)
+    head = _heads.head(features, kernel, bias)
     shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
-    tokens = _linear.tokens(labels, shape, classes, where, weights)
-    dtype = compute_dtype(head.features, head.kernel)
+    tokens = _heads.tokens(labels, shape, classes, where, weights)
+    dtype = compute_dtype(*head)
     options = (
         option("softcap", softcap, dtype),
         _classes.class_vector("class_weights", class_weights, classes, dtype),
@@ -102,7 +104,7 @@ def linear_softmax_cross_entropy(
         option("z_loss", z_loss, dtype),
     )
     arguments = (head,), shape, tokens, options, max_logits_bytes, reduction
-    return _linear.reduced(_cross_entropy, *arguments)
+    return _heads.reduced(_cross_entropy, *arguments)
 
 
 def _cross_entropy(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
@@ -110,7 +112,7 @@ def _cross_entropy(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
     return formulas.cross_entropy(_rows(z[0], cap), y, *others)
 
 
-@loss(softcap=POSITIVE, gamma=NON_NEGATIVE)
+@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, gamma=NON_NEGATIVE)
 def linear_softmax_focal_loss(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -156,17 +158,17 @@ def linear_softmax_focal_loss(
 
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
-    head = _linear.head(features, kernel, bias)
+    head = _heads.head(features, kernel, bias)
     shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
-    tokens = _linear.tokens(labels, shape, classes, where, weights)
-    dtype = compute_dtype(head.features, head.kernel)
+    tokens = _heads.tokens(labels, shape, classes, where, weights)
+    dtype = compute_dtype(*head)
     options = (
         option("softcap", softcap, dtype),
         _classes.class_vector("class_weights", class_weights, classes, dtype),
         number("gamma", gamma, dtype),
     )
     arguments = (head,), shape, tokens, options, max_logits_bytes, reduction
-    return _linear.reduced(_focal, *arguments)
+    return _heads.reduced(_focal, *arguments)
 
 
 def _focal(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
@@ -174,7 +176,7 @@ def _focal(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
     return formulas.focal_loss(_rows(z[0], cap), y, *others)
 
 
-@loss(softcap=POSITIVE, target_softcap=POSITIVE, temperature=POSITIVE)
+@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, target_softcap=FINITE_POSITIVE, temperature=POSITIVE)
 def linear_softmax_kl_divergence(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -227,9 +229,9 @@ def linear_softmax_kl_divergence(
 
     References: Hinton et al., "Distilling the knowledge in a neural network", 2015.
     """
-    student = _linear.head(features, kernel, bias)
+    student = _heads.head(features, kernel, bias)
     names = "target_features", "target_kernel", "target_bias"
-    teacher = _linear.head(target_features, target_kernel, target_bias, names)
+    teacher = _heads.head(target_features, target_kernel, target_bias, names)
     shape, classes = jnp.shape(features)[:-1], student.kernel.shape[1]
     target_shape = *jnp.shape(target_features)[:-1], teacher.kernel.shape[1]
     if target_shape != (*shape, classes):
@@ -237,20 +239,21 @@ def linear_softmax_kl_divergence(
             "target_features and target_kernel must have logits of the shape"
             f" {(*shape, classes)} of those of features and kernel, got {target_shape}"
         )
-    tokens = _linear.tokens(None, shape, classes, where, weights)
-    dtype = compute_dtype(*student[:2], *teacher[:2])
+    tokens = _heads.tokens(None, shape, classes, where, weights)
+    dtype = compute_dtype(*student, *teacher)
     named = {"softcap": softcap, "target_softcap": target_softcap, "temperature": temperature}
     options = tuple(option(name, value, dtype) for name, value in named.items())
     arguments = (student, teacher), shape, tokens, options, max_logits_bytes, reduction
-    return _linear.reduced(_kl, *arguments)
+    return _heads.reduced(_kl, *arguments)
 
 
 def _kl(z: tuple[Array, ...], y: None, options: tuple) -> Array:
     cap, target_cap, temperature = options
-    return tempered_kl(_rows(z[0], cap), _rows(z[1], target_cap), temperature)
+    student, teacher = widen_both(*z)
+    return tempered_kl(_rows(student, cap), _rows(teacher, target_cap), temperature)
 
 
-@loss(softcap=POSITIVE)
+@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE)
 def linear_softmax_stats(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -292,17 +295,17 @@ def linear_softmax_stats(
       >>> print(jnp.mean(stats.nll - 0.01 * stats.entropy), jnp.mean(best == labels))
       0.7025 0.5
     """
-    head = _linear.head(features, kernel, bias)
+    head = _heads.head(features, kernel, bias)
     shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
-    tokens = _linear.tokens(labels, shape, classes, where, None)
-    cap = option("softcap", softcap, compute_dtype(head.features, head.kernel))
-    chunk = _linear.chunk_rows((head,), max_logits_bytes)
+    tokens = _heads.tokens(labels, shape, classes, where, None)
+    cap = option("softcap", softcap, compute_dtype(*head))
+    chunk = _heads.chunk_rows((head,), max_logits_bytes)
     made = per_row(_stats, chunk, (head,), tokens.used, tokens, cap)
     return jax.tree.map(lambda x: x.reshape(shape), made)
 
 
 def _stats(
-    z: tuple[Array, ...], tokens: _linear.Tokens, cap: Array | None
+    z: tuple[Array, ...], tokens: _heads.Tokens, cap: Array | None
 ) -> tuple[SoftmaxStats, Array]:
     rows = _rows(z[0], cap)
     of_label = integer_stats(rows, None, tokens.labels)

@@ -1,4 +1,8 @@
-"""Losses from features and a kernel are those of the logits they stand for."""
+"""Losses from features and a kernel are those of the logits they stand for.
+
+`python -m tests.test_linear` checks options alone and in pairs at every shape, in a quarter of an
+hour; the suite at one of them.
+"""
 
 import functools
 import itertools
@@ -9,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.progress import track
 
 import jaxent
 from tests import heads
@@ -58,10 +63,12 @@ def test_float32_against_float64(n, classes, names):
     check(n, classes, names, chunk=300)
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_options_alone_and_in_pairs(number):
-    for names in itertools.combinations(heads.OPTIONS, number):
-        check(7, 1000, names, chunk=3)
+PAIRS = [names for size in (1, 2) for names in itertools.combinations(heads.OPTIONS, size)]
+
+
+@pytest.mark.parametrize("names", PAIRS, ids=" ".join)
+def test_options_alone_and_in_pairs(names):
+    check(7, 1000, names, chunk=3)
 
 
 @pytest.mark.parametrize("names", [(), ("bias", "softcap", "class_weights", "where", "weights")])
@@ -72,7 +79,7 @@ def test_focal(names):
 
 @pytest.mark.parametrize("spread", [1, 4, 40])
 def test_bfloat16_gradients(spread):
-    """Of a kernel in float32 within 2e-3; in bfloat16 the rounding of the result comes on top."""
+    """Rounded as operands and once at the end, also where the loss has a factor."""
     (x, W, y), _ = heads.problem(512, 4000, spread=spread)
     x, W = jnp.asarray(x, jnp.bfloat16), jnp.asarray(W, jnp.bfloat16)
     mean = functools.partial(
@@ -183,10 +190,43 @@ class TestTransforms:
 
         self.same(scanned)
 
-    def test_what_does_not_move_has_no_gradient_made(self):
-        """Frozen features or a frozen kernel cost no product."""
-        fused, _, (x, W, floats) = self.functions()
-        for argnum in (0, 1):
-            program = str(jax.make_jaxpr(jax.grad(fused, argnum))(x, W, floats))
-            both = str(jax.make_jaxpr(jax.grad(fused, (0, 1)))(x, W, floats))
-            assert program.count("dot_general") < both.count("dot_general")
+
+class TestProducts:
+    """How many matrix products a chunk takes, by the loops of the compiled program."""
+
+    def products(self, loss, *arrays, argnums=(0, 1)):
+        function = loss if argnums == () else jax.grad(loss, argnums)
+        program = jax.jit(function).lower(*arrays).compile().as_text()
+        return program.count(" dot(")
+
+    def loss(self, reduction):
+        (x, W, y), _ = heads.problem(64, 500)
+        made = functools.partial(
+            cross_entropy, reduction=reduction, max_logits_bytes=heads.bytes_of(8, 500)
+        )
+        return lambda x, W: jnp.sum(made(x, W, y)), x, W
+
+    def test_one_forward(self):
+        for reduction in ("none", "mean"):
+            assert self.products(*self.loss(reduction), argnums=()) == 1
+
+    def test_three_with_the_gradients_of_a_number(self):
+        """In the first chunk and in the loop over the others, where classes come block by block."""
+        whole, blocks = 3, 3 + 1
+        assert self.products(*self.loss("mean")) == whole + blocks
+
+    def test_two_where_features_or_kernel_do_not_move(self):
+        assert self.products(*self.loss("mean"), argnums=0) == 2 + 2
+        assert self.products(*self.loss("mean"), argnums=1) == 2 + 3
+
+    def test_four_with_the_gradients_of_losses_per_row(self):
+        loss, *arrays = self.loss("none")
+        assert (
+            self.products(lambda x, W: jax.value_and_grad(loss, (0, 1))(x, W), *arrays, argnums=())
+            == 4
+        )
+
+
+if __name__ == "__main__":
+    for (n, classes), names in track(list(itertools.product(SHAPES, PAIRS)), "options"):
+        check(n, classes, names, chunk=300 if n == 1000 else 3)

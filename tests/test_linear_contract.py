@@ -50,6 +50,34 @@ class TestContract:
         np.testing.assert_array_equal(x_bar[3], 0)
         np.testing.assert_allclose(W_bar, want, rtol=1e-5, atol=1e-7)
 
+    @pytest.mark.parametrize("reduction", ["sum", "mean"])
+    def test_a_kernel_that_is_not_finite_leaves_dropped_rows_without_a_gradient(self, reduction):
+        (x, W, y), _ = heads.problem(7, 50)
+        W[0, 2] = np.nan
+        _, (x_bar, _) = self.results(x, W, y, reduction, where=np.arange(7) != 3)
+        np.testing.assert_array_equal(x_bar[3], 0)
+        value, gradients = self.results(x, W, y, reduction, where=np.zeros(7, bool))
+        assert value == 0
+        jax.tree.map(lambda g: np.testing.assert_array_equal(g, 0), gradients)
+
+    def test_no_features_at_all(self):
+        """Every class is as likely as another."""
+        x, W, y = np.zeros((4, 0), np.float32), np.zeros((0, 5), np.float32), np.arange(4)
+        for reduction in ("none", "mean"):
+            losses = cross_entropy(x, W, y, reduction=reduction)
+            np.testing.assert_allclose(losses, np.log(5), rtol=1e-6)
+        _, gradients = self.results(x, W, y)
+        assert [g.shape for g in gradients] == [(4, 0), (0, 5)]
+
+    def test_a_bias_in_float64_is_not_cut(self):
+        with jax.enable_x64(True):
+            (x, W, y), _ = heads.problem(7, 50)
+            bias = np.full(50, 1e-9)
+            bias[0] = 0
+            losses = cross_entropy(x, W, y, bias=bias)
+            assert losses.dtype == np.float64
+            assert np.any(losses != cross_entropy(x, W, y, bias=bias * 2))
+
     def test_nothing_kept_and_nothing_there(self):
         (x, W, y), _ = heads.problem(7, 50)
         for arguments in ((x, W, y, "mean"), (x[:0], W, y[:0], "mean")):

@@ -80,7 +80,7 @@ WRONG = {
         lambda: jaxent.info_nce(X, X[:3], temperature=1.0),
         ValueError,
         "keys",
-        "M ≥ N",
+        "M ≥ 4",
         "(3, 2)",
     ),
     "symmetric with more keys": (

@@ -71,6 +71,11 @@ class TestInfoNCE:
         want = (self.naive(q, k, 0.1) + self.naive(k, q, 0.1)) / 2
         np.testing.assert_allclose(both, want, rtol=1e-5)
 
+    def test_an_empty_batch(self):
+        nothing = np.zeros((0, 8), np.float32)
+        assert jaxent.info_nce(nothing, nothing, temperature=1.0).shape == (0,)
+        assert jaxent.info_nce(nothing, nothing, temperature=1.0, reduction="mean") == 0
+
     @pytest.mark.parametrize("symmetric", [False, True])
     def test_a_dropped_pair_is_no_negative(self, symmetric):
         q, k = self.arrays()

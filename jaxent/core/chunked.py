@@ -1,15 +1,18 @@
-r"""Losses of logits that are never all held, made of some rows at a time.
+r"""Losses of logits that are made for some rows at a time, and dropped.
 
 A *formula* makes numbers per row of the logits of some rows, of what else belongs to these rows,
 and of what belongs to all. It is differentiated as it stands, on the logits of a chunk, so that a
 loss has the derivative that it has on logits held in memory; `head` has the chain rule before it.
 There are two schedules:
 
-`total`    A sum over rows: its cotangent is one number, a factor. Gradients are made together with
+`summed`   A sum over rows: its cotangent is one number, a factor. Gradients are made together with
            the value, chunk by chunk: three matrix products in all. They are then the slopes of a
            linear function, in either mode.
 `per_row`  Numbers per row, whose cotangents come later. The backward pass makes the logits of each
            chunk again: four products with the forward pass.
+
+An operand of a product is rounded to the dtype of features and kernel. All sums, and the gradients
+until they have met their cotangent, are in float32 at least.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,17 +23,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxent.core.dtypes import widen
 from jaxent.core.head import Head, logits, logits_dot, plus, pull
-from jaxent.core.stats import kept_for_backward
-from jaxent.core.tangents import along_moving, moves, restricted
-from jaxent.core.tangents import total as sum_of
+from jaxent.core.mesh import varying_alike
+from jaxent.core.tangents import along_moving, moves, restricted, total
 
 T = TypeVar("T")
 _TILE = 8
+# What reverse mode keeps besides the arguments. Not row statistics: kept out of each chunk, they
+# would have its logits made once more.
+_GRADIENTS = "jaxent gradients"
+KEPT_GRADIENTS = jax.checkpoint_policies.save_only_these_names(_GRADIENTS)
 Heads = tuple[Head, ...]
 Formula = Callable[[tuple[Array, ...], Any, Any], Any]
 
@@ -46,7 +53,7 @@ def per_row(
     """
 
     def of_chunk(start, size):
-        here, rows_here = _chunk_of(heads, kept, rows, start, size)
+        here, _, rows_here = _chunk_of(heads, kept, rows, start, size)
         return formula(tuple(map(logits, here)), rows_here, options)
 
     return _over_chunks(of_chunk, len(heads[0].features), chunk)
@@ -61,9 +68,10 @@ def _per_row_jvp(formula, chunk, primals, tangents):
     )
 
     def along_chunk(start, size):
-        here, rows_here = _chunk_of(heads, kept, rows, start, size)
-        here_dot, rows_here_dot = _chunk_of(heads_dot, kept, rows_dot, start, size)
-        z, z_dot = tuple(map(logits, here)), tuple(map(logits_dot, here, here_dot))
+        here, kept_here, rows_here = _chunk_of(heads, kept, rows, start, size)
+        here_dot, _, rows_here_dot = _chunk_of(heads_dot, kept, rows_dot, start, size)
+        z = tuple(map(logits, here))
+        z_dot = tuple(_only(kept_here, dot) for dot in map(logits_dot, here, here_dot))
         point, direction = (z, rows_here, options), (z_dot, rows_here_dot, options_dot)
         made_dot = along_moving(formula, point, direction)
         return [x for x in jax.tree.leaves(made_dot) if x.dtype != jax.dtypes.float0]
@@ -79,28 +87,30 @@ def _per_row_jvp(formula, chunk, primals, tangents):
 per_row.defjvp(_per_row_jvp, symbolic_zeros=True)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def total(
+def summed(
     formula: Formula, chunk: int, heads: Heads, kept: Array | None, rows: Any, options: Any
 ) -> Array:
     """The sum of the formula's losses (N,); arguments as of `per_row`."""
-    return jnp.sum(per_row(formula, chunk, heads, kept, rows, options))
+    return _summed(formula, chunk, *varying_alike((heads, kept, rows, options)))
 
 
-def _total_jvp(formula, chunk, primals, tangents):
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _summed(formula, chunk, *arguments):
+    return jnp.sum(per_row(formula, chunk, *arguments))
+
+
+def _summed_jvp(formula, chunk, primals, tangents):
     directions = jax.tree.structure(primals).flatten_up_to(tangents)
     moving = tuple(map(moves, directions))
     made = _value_and_gradients(formula, chunk, moving, *primals)
-    value, gradients = kept_for_backward(made)
+    value, gradients = checkpoint_name(made, _GRADIENTS)
     directions = filter(moves, directions)
-    terms = [
-        jnp.sum(slope.astype(value.dtype) * direction.astype(value.dtype))
-        for slope, direction in zip(gradients, directions, strict=True)
-    ]
-    return value, sum_of(terms)
+    return value, total(
+        [jnp.sum(g * x.astype(g.dtype)) for g, x in zip(gradients, directions, strict=True)]
+    )
 
 
-total.defjvp(_total_jvp, symbolic_zeros=True)
+_summed.defjvp(_summed_jvp, symbolic_zeros=True)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
@@ -113,45 +123,47 @@ def _value_and_gradients(
     rows: Any,
     options: Any,
 ) -> tuple[Array, tuple[Array, ...]]:
-    """The sum of the losses, and its gradients by the arguments that move, in their dtypes."""
+    """The sum of the losses, and its gradients by the arguments that move, in float32 at least."""
     tree = jax.tree.structure((heads, kept, rows, options))
     heads_move, _, rows_move, options_move = tree.unflatten(moving)
     formula_moves = tuple(map(any, heads_move)), rows_move, options_move
-    size, starts, done = _chunks(len(heads[0].features), chunk)
-    nothing = Head(None, None, None)
+    size, starts, overlaps = _chunks(len(heads[0].features), chunk)
 
     def step(sums, at):
-        """Adds a chunk, of which the first `done` rows were in the one before it."""
-        start, done = at
+        """Adds a chunk, of which the first rows may have been in the one before it."""
+        start, overlap = at
         value, heads_sums, options_sums = sums
-        here, rows_here = _chunk_of(heads, kept, rows, start, size)
+        here, kept_here, rows_here = _chunk_of(heads, kept, rows, start, size)
         arguments = tuple(map(logits, here)), rows_here, options
         losses_of, point = restricted(formula, arguments, jax.tree.leaves(formula_moves))
         losses, pullback = jax.vjp(losses_of, *point)
-        new = jnp.arange(size) >= done
-        found = iter(pullback(new.astype(losses.dtype)))
+        new = jnp.arange(size) >= overlap
+        gradients = iter(pullback(jnp.where(new, jnp.ones_like(losses), 0)))
         z_bars, rows_bar, options_bar = jax.tree.map(
-            lambda moves: next(found) if moves else None, formula_moves
+            lambda does: next(gradients) if does else None, formula_moves
         )
-        pulled = [
-            (None, nothing) if z_bar is None else pull(head, moves, z_bar, sums)
-            for head, moves, z_bar, sums in zip(here, heads_move, z_bars, heads_sums, strict=True)
-        ]
+        x_bars, heads_sums = zip(
+            *(
+                pull(head, move, _only(kept_here, z_bar), head_sums)
+                for head, move, z_bar, head_sums in zip(
+                    here, heads_move, z_bars, heads_sums, strict=True
+                )
+            ),
+            strict=True,
+        )
         value = plus(value, jnp.sum(jnp.where(new, losses, 0)))
-        sums = value, [sums for _, sums in pulled], plus(options_sums, options_bar)
-        return sums, (tuple(x_bar for x_bar, _ in pulled), rows_bar)
+        x_bars = tuple(_only(kept_here, x_bar) for x_bar in x_bars)
+        return (value, heads_sums, plus(options_sums, options_bar)), (x_bars, rows_bar)
 
     # The first chunk outside of the loop: its sums are written where others are read and written.
-    sums, made = step((None, [nothing] * len(heads), None), (starts[0], done[0]))
+    nothing = None, (Head(None, None, None),) * len(heads), None
+    sums, by_row = step(nothing, (starts[0], overlaps[0]))
     if len(starts) > 1:
-        sums, others = lax.scan(step, sums, (starts[1:], done[1:]))
-        made = _joined(made, others, done[-1])
-    (value, heads_bar, options_bar), (x_bars, rows_bar) = sums, made
+        sums, others = lax.scan(step, sums, (starts[1:], overlaps[1:]))
+        by_row = _joined(by_row, others, overlaps[-1])
+    (value, heads_bar, options_bar), (x_bars, rows_bar) = sums, by_row
     heads_bar = [h._replace(features=x) for h, x in zip(heads_bar, x_bars, strict=True)]
-    found = jax.tree.leaves((heads_bar, rows_bar, options_bar))
-    arguments = jax.tree.leaves((heads, kept, rows, options))
-    moved = [x for x, moves in zip(arguments, moving, strict=True) if moves]
-    return value, tuple(g.astype(x.dtype) for g, x in zip(found, moved, strict=True))
+    return value, tuple(jax.tree.leaves((heads_bar, rows_bar, options_bar)))
 
 
 def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
@@ -160,7 +172,8 @@ def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
         sum_of_rows, point = restricted(
             lambda *arguments: jnp.sum(per_row(formula, chunk, *arguments)), arguments, moving
         )
-        return jax.value_and_grad(sum_of_rows, argnums=tuple(range(len(point))))(*point)
+        made = jax.value_and_grad(sum_of_rows, argnums=tuple(range(len(point))))(*point)
+        return jax.tree.map(widen, made)
 
     made = _value_and_gradients(formula, chunk, moving, *primals)
     return made, along_moving(again, primals, tangents)
@@ -171,23 +184,26 @@ _value_and_gradients.defjvp(_value_and_gradients_jvp, symbolic_zeros=True)
 
 def _chunk_of(
     heads: Heads, kept: Array | None, rows: T, start: ArrayLike, size: int
-) -> tuple[Heads, T]:
-    """Heads and rows of the rows from `start`, with features of 0 in those dropped."""
+) -> tuple[Heads, Array | None, T]:
+    """Heads, masks and rows of the rows from `start`, with features of 0 in those dropped."""
 
     def cut(x):
         return lax.dynamic_slice_in_dim(x, start, size) if isinstance(x, Array) else x
 
-    def features(x):
-        if kept is None or not isinstance(x, Array):
-            return cut(x)
-        return jnp.where(cut(kept)[:, None], cut(x), 0)
+    kept = cut(kept)
+    here = tuple(head._replace(features=_only(kept, cut(head.features))) for head in heads)
+    return here, kept, jax.tree.map(cut, rows)
 
-    here = tuple(head._replace(features=features(head.features)) for head in heads)
-    return here, jax.tree.map(cut, rows)
+
+def _only(kept: Array | None, x: Any) -> Any:
+    """An array with 0 in the rows dropped, whatever is there; anything else as it is."""
+    if kept is None or not isinstance(x, Array):
+        return x
+    return jnp.where(kept[:, None], x, 0)
 
 
 def _chunks(n: int, chunk: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """The size of all chunks of n rows, where each starts, and how much of the one before it has.
+    """The size of all chunks of n rows, where each starts, and what it shares with the one before.
 
     The last reaches back into the one before it, so that they are of one size.
     """
@@ -201,21 +217,21 @@ def _chunks(n: int, chunk: int) -> tuple[int, np.ndarray, np.ndarray]:
 
 def _over_chunks(of_chunk: Callable[[ArrayLike, int], T], n: int, chunk: int) -> T:
     """Arrays of all rows, from a function of a chunk's first row and number of rows."""
-    size, starts, done = _chunks(n, chunk)
+    size, starts, overlaps = _chunks(n, chunk)
     if len(starts) == 1:
         return of_chunk(0, n)
     made = lax.map(lambda start: of_chunk(start, size), starts)
     return _joined(
-        jax.tree.map(lambda x: x[0], made), jax.tree.map(lambda x: x[1:], made), done[-1]
+        jax.tree.map(lambda x: x[0], made), jax.tree.map(lambda x: x[1:], made), overlaps[-1]
     )
 
 
-def _joined(first: T, others: T, done: int) -> T:
-    """Arrays of all rows, of which the last chunk has `done` that the one before it has."""
+def _joined(first: T, others: T, overlap: int) -> T:
+    """Arrays of all rows, of which the last chunk has some that the one before it has."""
 
     def join(first, others):
         middle = others[:-1].reshape(-1, *first.shape[1:])
-        return jnp.concatenate([first, middle, others[-1, done:]])
+        return jnp.concatenate([first, middle, others[-1, overlap:]])
 
     return jax.tree.map(join, first, others)
 

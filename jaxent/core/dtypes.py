@@ -12,6 +12,12 @@ def compute_dtype(*arrays: Array | None) -> DTypeLike:
     return jnp.float64 if wide else jnp.float32
 
 
+def common_dtype(x: Array, y: Array) -> DTypeLike:
+    """The one that holds both, also where a user has forbidden JAX to find it by itself."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(x.dtype, y.dtype)
+
+
 def widen(x: Array) -> Array:
     """x in the dtype of computation. The derivative comes back in the dtype of x."""
     return x.astype(compute_dtype(x))

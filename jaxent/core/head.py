@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxent.core.dtypes import compute_dtype, widen
+from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 from jaxent.core.tangents import moves, total
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Head(NamedTuple):
 
 def logits(head: Head) -> Array:
     """z = x W + b, (N, V)."""
-    z = _product(*_operands(head), 1, 0)
+    z = _product(*_operands(head), 1, 0).astype(compute_dtype(*head))
     return z if head.bias is None else z + head.bias.astype(z.dtype)[None]
 
 
@@ -47,20 +47,23 @@ def logits_dot(head: Head, dot: Head) -> Array | None:
     if moves(dot.bias):
         like = len(x), W.shape[1]
         terms.append(jnp.broadcast_to(dot.bias[None], like))
-    return total(terms) if terms else None
+    dtype = compute_dtype(*head)
+    return total([term.astype(dtype) for term in terms]) if terms else None
 
 
-def pull(head: Head, moving: Head, z_bar: Array, sums: Head) -> tuple[Array | None, Head]:
+def pull(head: Head, moving: Head, z_bar: Array | None, sums: Head) -> tuple[Array | None, Head]:
     """∂x, and sums of ∂W and ∂b with those of these rows added; None for what does not move."""
     x_bar = W_bar = b_bar = None
-    x, W = _operands(head)
-    operand = z_bar.astype(W.dtype)
-    if moving.features:
-        x_bar = _product(operand, W, 1, 1).astype(head.features.dtype)
-    if moving.kernel:
-        W_bar = _plus_outer(sums.kernel, x, operand)
-    if moving.bias:
-        b_bar = plus(sums.bias, jnp.sum(z_bar, axis=0))
+    if z_bar is not None:
+        x, W = _operands(head)
+        # Of float16 the range is too narrow for the probabilities of a large vocabulary.
+        operand = z_bar.astype(jnp.float32 if W.dtype == jnp.float16 else W.dtype)
+        if moving.features:
+            x_bar = _product(operand, W, 1, 1)
+        if moving.kernel:
+            W_bar = _plus_outer(sums.kernel, x, operand)
+        if moving.bias:
+            b_bar = plus(sums.bias, jnp.sum(z_bar, axis=0))
     return x_bar, Head(None, W_bar, b_bar)
 
 
@@ -70,7 +73,7 @@ def plus(sums: T | None, x: T) -> T:
 
 
 def _operands(head: Head) -> tuple[Array, Array]:
-    dtype = jnp.promote_types(head.features.dtype, head.kernel.dtype)
+    dtype = common_dtype(head.features, head.kernel)
     return head.features.astype(dtype), head.kernel.astype(dtype)
 
 
@@ -85,6 +88,8 @@ def _product(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
 
 
 def _dot(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
+    dtype = common_dtype(a, b)
+    a, b = a.astype(dtype), b.astype(dtype)
     contracted = ((a_axis,), (b_axis,)), ((), ())
     return lax.dot_general(a, b, contracted, preferred_element_type=compute_dtype(a, b))
 
@@ -111,7 +116,7 @@ def _plus_outer_on_cpu(sums: Array, x: Array, z_bar: Array) -> Array:
     """Some classes at a time: the CPU stores a product before it adds it."""
     (D, V), n = sums.shape, len(x)
     # A quarter of the logits then, of whole cache lines.
-    block = min(V, max(1, n * V // (4 * D) // _ALIGNED) * _ALIGNED)
+    block = min(V, max(1, n * V // max(1, 4 * D) // _ALIGNED) * _ALIGNED)
 
     def add(sums, start, size):
         part = lax.dynamic_slice_in_dim(z_bar, start, size, axis=1)

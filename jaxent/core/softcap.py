@@ -6,6 +6,10 @@ from jax import Array
 
 from jaxent.core.tangents import along
 
+# tanh x = x + Σ c_n x^(2n+1), and so tanh x − x sech² x = Σ −2n c_n x^(2n+1).
+_TANH = [-1 / 3, 2 / 15, -17 / 315, 62 / 2835, -1382 / 155925, 21844 / 6081075]
+_TANH += [-929569 / 638512875, 6404582 / 10854718875]
+
 
 @jax.custom_jvp
 def softcap(z: Array, cap: Array) -> Array:
@@ -19,7 +23,17 @@ def _softcap_jvp(primals, tangents):
     # 1 − tanh², which would cancel where the cap is reached.
     u = jnp.exp(-2 * jnp.abs(x))
     by_z = jnp.where(jnp.isinf(z), 0, 4 * u / (1 + u) ** 2)
-    return softcap(z, cap), along(tangents, by_z, jnp.tanh(x) - x * by_z)
+    return softcap(z, cap), along(tangents, by_z, _by_cap(x, by_z))
+
+
+def _by_cap(x: Array, by_z: Array) -> Array:
+    """tanh x − x sech² x, which cancels where x is small: from the series of tanh there."""
+    small = jnp.abs(x) < 0.25
+    square = jnp.where(small, x, 0) ** 2
+    series = jnp.zeros_like(x)
+    for n in range(len(_TANH), 0, -1):
+        series = (series + -2 * n * _TANH[n - 1]) * square
+    return jnp.where(small, x * series, jnp.tanh(x) - x * by_z)
 
 
 softcap.defjvp(_softcap_jvp, symbolic_zeros=True)

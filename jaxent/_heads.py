@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxent._classes import class_numbers
 from jaxent._inputs import expect_floating, expect_shape, kept_elements
-from jaxent.core.chunked import per_row, total
+from jaxent.core.chunked import per_row, summed
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.head import Head
 from jaxent.reduction import Reduced, Reduction, count_and_divisor, weighted
@@ -58,7 +58,8 @@ def head(
         bias = jnp.asarray(bias)
         expect_floating(names[2], bias)
         expect_shape(names[2], bias, kernel.shape[1:], "one number per class")
-    return Head(features.reshape(-1, kernel.shape[0]), kernel, bias)
+    rows = math.prod(features.shape[:-1])
+    return Head(features.reshape(rows, kernel.shape[0]), kernel, bias)
 
 
 def tokens(
@@ -78,12 +79,12 @@ def tokens(
 
 def chunk_rows(heads: tuple[Head, ...], max_logits_bytes: int | None) -> int:
     """How many rows of logits, in their dtype of computation, fit into so many bytes."""
-    size = jnp.dtype(compute_dtype(*(x for head in heads for x in head[:2]))).itemsize
+    size = jnp.dtype(compute_dtype(*(x for head in heads for x in head))).itemsize
     if max_logits_bytes is None:
         kernels = sum(head.kernel.size * size for head in heads)
         max_logits_bytes = max(LEAST_LOGITS_BYTES, int(kernels * SHARE_OF_KERNEL))
     classes = sum(head.kernel.shape[1] for head in heads)
-    return max(1, max_logits_bytes // (classes * size))
+    return max(1, max_logits_bytes // max(1, classes * size))
 
 
 def reduced(
@@ -96,20 +97,16 @@ def reduced(
     reduction: Reduction,
 ) -> Reduced:
     """Losses of rows of a shape, reduced, their logits made in chunks."""
-    dtype = compute_dtype(*(x for head in heads for x in head[:2]), tokens.weights)
-    count, divisor = count_and_divisor(
-        math.prod(shape), tokens.kept, tokens.weights, reduction, dtype
-    )
-    # Divided row by row, the gradients that are made with the value are those of a mean already.
-    arguments = heads, tokens.used, tokens, (1 / divisor, options)
-    schedule = per_row if reduction == "none" else total
-    made = schedule(partial(_weighted, losses), chunk_rows(heads, max_logits_bytes), *arguments)
+    formula, chunk = partial(_weighted, losses), chunk_rows(heads, max_logits_bytes)
+    arguments = formula, chunk, heads, tokens.used, tokens, options
     if reduction == "none":
-        return made.reshape(shape)
-    return (made, count) if reduction == "total_and_count" else made
+        return per_row(*arguments).reshape(shape)
+    total = summed(*arguments)
+    size = math.prod(shape)
+    count, divisor = count_and_divisor(size, tokens.kept, tokens.weights, reduction, total.dtype)
+    return (total, count) if reduction == "total_and_count" else total / divisor
 
 
 def _weighted(losses: Losses, z: tuple[Array, ...], tokens: Tokens, options: Any) -> Array:
-    scale, options = options
     made = losses(z, tokens.labels, options)
-    return weighted(made, tokens.kept, tokens.weights, tokens.valid) * scale
+    return weighted(made, tokens.kept, tokens.weights, tokens.valid)
