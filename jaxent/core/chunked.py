@@ -27,8 +27,8 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-from jaxent.core.dtypes import widen
-from jaxent.core.head import Head, logits, logits_dot, plus, pull
+from jaxent.core.dtypes import compute_dtype, widen
+from jaxent.core.head import Head, logits, logits_dot, pull
 from jaxent.core.mesh import varying_alike
 from jaxent.core.tangents import along_moving, moves, restricted, total
 
@@ -151,16 +151,28 @@ def _value_and_gradients(
             ),
             strict=True,
         )
-        value = plus(value, jnp.sum(jnp.where(new, losses, 0)))
+        value += jnp.sum(jnp.where(new, losses, 0))
+        options_sums = jax.tree.map(jnp.add, options_sums, options_bar)
         x_bars = tuple(_only(kept_here, x_bar) for x_bar in x_bars)
-        return (value, heads_sums, plus(options_sums, options_bar)), (x_bars, rows_bar)
+        return (value, heads_sums, options_sums), (x_bars, rows_bar)
 
-    # The first chunk outside of the loop: its sums are written where others are read and written.
-    nothing = None, (Head(None, None, None),) * len(heads), None
-    sums, by_row = step(nothing, (starts[0], overlaps[0]))
-    if len(starts) > 1:
-        sums, others = lax.scan(step, sums, (starts[1:], overlaps[1:]))
-        by_row = _joined(by_row, others, overlaps[-1])
+    def zeros(does, x):
+        return jnp.zeros(x.shape, compute_dtype(x)) if does else None
+
+    nothing = (
+        jnp.zeros((), compute_dtype(*jax.tree.leaves((heads, rows, options)))),
+        tuple(
+            Head(None, *map(zeros, move[1:], head[1:]))
+            for move, head in zip(heads_move, heads, strict=True)
+        ),
+        jax.tree.map(zeros, options_move, options),
+    )
+    nothing, _ = varying_alike((nothing, heads))
+    if len(starts) == 1:
+        sums, by_row = step(nothing, (0, 0))
+    else:
+        sums, by_row = lax.scan(step, nothing, (starts, overlaps))
+        by_row = _joined(by_row, overlaps[-1])
     (value, heads_bar, options_bar), (x_bars, rows_bar) = sums, by_row
     heads_bar = [h._replace(features=x) for h, x in zip(heads_bar, x_bars, strict=True)]
     return value, tuple(jax.tree.leaves((heads_bar, rows_bar, options_bar)))
@@ -221,19 +233,17 @@ def _over_chunks(of_chunk: Callable[[ArrayLike, int], T], n: int, chunk: int) ->
     if len(starts) == 1:
         return of_chunk(0, n)
     made = lax.map(lambda start: of_chunk(start, size), starts)
-    return _joined(
-        jax.tree.map(lambda x: x[0], made), jax.tree.map(lambda x: x[1:], made), overlaps[-1]
-    )
+    return _joined(made, overlaps[-1])
 
 
-def _joined(first: T, others: T, overlap: int) -> T:
+def _joined(chunks: T, overlap: int) -> T:
     """Arrays of all rows, of which the last chunk has some that the one before it has."""
 
-    def join(first, others):
-        middle = others[:-1].reshape(-1, *first.shape[1:])
-        return jnp.concatenate([first, middle, others[-1, overlap:]])
+    def join(x):
+        whole = x[:-1].reshape(-1, *x.shape[2:])
+        return jnp.concatenate([whole, x[-1, overlap:]])
 
-    return jax.tree.map(join, first, others)
+    return jax.tree.map(join, chunks)
 
 
 def _is_floating(x: Array) -> bool:

@@ -6,16 +6,14 @@ The operands of a product are in the common dtype of features and kernel, its re
 least.
 """
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 from jaxent.core.tangents import moves, total
 
-T = TypeVar("T")
 _ALIGNED = 128
 
 
@@ -63,13 +61,8 @@ def pull(head: Head, moving: Head, z_bar: Array | None, sums: Head) -> tuple[Arr
         if moving.kernel:
             W_bar = _plus_outer(sums.kernel, x, operand)
         if moving.bias:
-            b_bar = plus(sums.bias, jnp.sum(z_bar, axis=0))
+            b_bar = sums.bias + jnp.sum(z_bar, axis=0)
     return x_bar, Head(None, W_bar, b_bar)
-
-
-def plus(sums: T | None, x: T) -> T:
-    """Sums with arrays added, or the arrays alone."""
-    return x if sums is None else jax.tree.map(jnp.add, sums, x)
 
 
 def _operands(head: Head) -> tuple[Array, Array]:
@@ -94,34 +87,25 @@ def _dot(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
     return lax.dot_general(a, b, contracted, preferred_element_type=compute_dtype(a, b))
 
 
-def _plus_outer(sums: Array | None, x: Array, z_bar: Array) -> Array:
+def _plus_outer(sums: Array, x: Array, z_bar: Array) -> Array:
     """sums + xᵀ z̄."""
-    if sums is None:
-        return lax.platform_dependent(x, z_bar, cpu=_outer_on_cpu, default=_outer)
     return lax.platform_dependent(
-        sums, x, z_bar, cpu=_plus_outer_on_cpu, default=lambda sums, *xz: sums + _outer(*xz)
+        sums, x, z_bar, cpu=_plus_outer_on_cpu, default=lambda sums, x, z: sums + _dot(x, z, 0, 0)
     )
-
-
-def _outer(x: Array, z_bar: Array) -> Array:
-    return _dot(x, z_bar, 0, 0)
-
-
-def _outer_on_cpu(x: Array, z_bar: Array) -> Array:
-    # Transposed in memory, or the CPU would multiply at two thirds of the speed.
-    return _dot(lax.optimization_barrier(widen(x).T), widen(z_bar), 1, 0)
 
 
 def _plus_outer_on_cpu(sums: Array, x: Array, z_bar: Array) -> Array:
     """Some classes at a time: the CPU stores a product before it adds it."""
     (D, V), n = sums.shape, len(x)
+    # Transposed in memory, or the CPU would multiply at two thirds of the speed.
+    x_T = lax.optimization_barrier(widen(x).T)
     # A quarter of the logits then, of whole cache lines.
     block = min(V, max(1, n * V // max(1, 4 * D) // _ALIGNED) * _ALIGNED)
 
     def add(sums, start, size):
         part = lax.dynamic_slice_in_dim(z_bar, start, size, axis=1)
         known = lax.dynamic_slice_in_dim(sums, start, size, axis=1)
-        added = known + _outer_on_cpu(x, part)
+        added = known + _dot(x_T, widen(part), 1, 0)
         return lax.dynamic_update_slice_in_dim(sums, added, start, axis=1)
 
     whole = V // block
