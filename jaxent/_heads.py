@@ -16,9 +16,9 @@ from jaxent.core.dtypes import compute_dtype
 from jaxent.core.head import Head
 from jaxent.reduction import Reduced, Reduction, count_and_divisor, weighted
 
-# The default of `max_logits_bytes`: this share of the kernel's size, and at least these bytes.
-# Twice as much is there at once: everything together takes no more than the kernel's gradient.
-SHARE_OF_KERNEL, LEAST_LOGITS_BYTES = 7 / 16, 2**24
+# The default of `max_logits_bytes`: this share of the kernel's size, so that with what else is on
+# the way a loss takes no more than the kernel's gradient; and at least these bytes.
+SHARE_OF_KERNEL, LEAST_LOGITS_BYTES = 7 / 8, 2**25
 # A formula of logits, labels and options.
 Losses = Callable[..., Array]
 
@@ -78,13 +78,13 @@ def tokens(
 
 
 def chunk_rows(heads: tuple[Head, ...], max_logits_bytes: int | None) -> int:
-    """How many rows of logits, in their dtype of computation, fit into so many bytes."""
+    """How many rows of logits and of their derivatives fit into so many bytes."""
     size = jnp.dtype(compute_dtype(*(x for head in heads for x in head))).itemsize
     if max_logits_bytes is None:
         kernels = sum(head.kernel.size * size for head in heads)
         max_logits_bytes = max(LEAST_LOGITS_BYTES, int(kernels * SHARE_OF_KERNEL))
     classes = sum(head.kernel.shape[1] for head in heads)
-    return max(1, max_logits_bytes // max(1, classes * size))
+    return max(1, max_logits_bytes // max(1, 2 * classes * size))
 
 
 def reduced(

@@ -57,9 +57,9 @@ def linear_softmax_cross_entropy(
       label_smoothing: in [0, 1].
       z_loss: at least 0.
       class_weights: `(V,)`, one per class.
-      max_logits_bytes: how large the logits of one chunk of rows may be, in float32; at least one
-        row. A few arrays of that size are there at once, for each call that `vmap` makes of one.
-        Default: 7/16 of the kernel's size in float32, and at least 16 MiB.
+      max_logits_bytes: what the logits of a chunk of rows may take together with their derivatives,
+        in float32, for each call that `vmap` makes of one; at least a row is taken.
+        Default: 7/8 of the kernel's size in float32, and at least 32 MiB.
       where: `(...)` boolean, False for rows to drop.
       weights: `(...)`, one per row.
       reduction: see `jaxent`. Other than "none" it takes one matrix product less to differentiate.
