@@ -30,8 +30,12 @@ class Case:
     name: str
     draw: Draw
     formula: Callable[..., Array]
-    moving: int = 1  # how many arguments are differentiated: the first ones
     linear: bool = False  # from features and a kernel, not from logits
+
+    @property
+    def moving(self) -> int:
+        """How many arguments are differentiated: features and kernel, or the first."""
+        return 2 if self.linear else 1
 
     def arguments(self, shape: Shape, dtype: str) -> Arguments:
         """Random arguments, those to differentiate by first."""
@@ -135,7 +139,6 @@ CASES = (
         "linear_softmax_cross_entropy",
         _both(_features, _kernel, _class_numbers),
         _linear_nll,
-        moving=2,
         linear=True,
     ),
 )

@@ -5,8 +5,8 @@ float64 when an input is float64), returns nats, and hands gradients back in the
 Shapes and dtypes are judged when traced; nothing broadcasts. An argument that is left at `None` is
 absent. What the functions do at the edges, and how exact they are, stands in `docs/numerics.md`.
 
-The losses end in the same keywords, described here once. Divergences have `where` alone, entropies
-none of them: `reduce_losses` reduces what those return.
+The losses end in the same keywords, described here once. Divergences of logits and probabilities
+have `where` alone, entropies none of them: `reduce_losses` reduces what those return.
 
 `where`
     Boolean, of the losses' shape: what is False is dropped. For losses with a class axis it may
@@ -21,9 +21,9 @@ none of them: `reduce_losses` reduces what those return.
     over steps and devices first. Where nothing is kept, all are 0. Sums are taken in float32 or
     wider.
 
-Options that are numbers (label_smoothing, z_loss, gamma, alpha, epsilon, temperature, pos_weight)
-are Python numbers, whose range is checked, or traced arrays, which are differentiable. A new value
-compiles nothing.
+Options that are numbers (label_smoothing, z_loss, gamma, alpha, epsilon, temperature, softcap,
+pos_weight) are Python numbers, whose range is checked, or traced arrays, which are differentiable.
+A new value compiles nothing.
 """
 
 from jaxent.contrastive import info_nce

@@ -16,8 +16,8 @@ from jaxent.core.dtypes import compute_dtype
 from jaxent.core.head import Head
 from jaxent.reduction import Reduced, Reduction, count_and_divisor, weighted
 
-# The default of `max_logits_bytes`: this share of the kernel's size, so that with what else is on
-# the way a loss takes no more than the kernel's gradient; and at least these bytes.
+# The default of `max_logits_bytes`: this share of the kernel's size in the dtype of computation,
+# beside whose gradient the logits then weigh little; and at least these bytes.
 SHARE_OF_KERNEL, LEAST_LOGITS_BYTES = 7 / 8, 2**25
 # A formula of logits, labels and options.
 Losses = Callable[..., Array]

@@ -12,12 +12,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes, _heads
-from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, POSITIVE, loss, number, option
+from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, POSITIVE, loss, option
 from jaxent.core import formulas
 from jaxent.core.chunked import KEPT_GRADIENTS, per_row
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.divergence import tempered_kl
 from jaxent.core.dtypes import compute_dtype, widen_both
+from jaxent.core.head import Head
 from jaxent.core.integer import integer_stats
 from jaxent.core.rows import Rows
 from jaxent.core.softcap import softcap as capped
@@ -94,22 +95,14 @@ def linear_softmax_cross_entropy(
     al., "Liger kernel", 2024; Gemma Team, "Gemma 2", 2024 (softcap).
     """
     head = _heads.head(features, kernel, bias)
-    shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
-    tokens = _heads.tokens(labels, shape, classes, where, weights)
-    dtype = compute_dtype(*head)
-    options = (
-        option("softcap", softcap, dtype),
-        _classes.class_vector("class_weights", class_weights, classes, dtype),
-        option("label_smoothing", label_smoothing, dtype),
-        option("z_loss", z_loss, dtype),
-    )
-    arguments = (head,), shape, tokens, options, max_logits_bytes, reduction
-    return _heads.reduced(_cross_entropy, *arguments)
+    numbers = {"softcap": softcap, "label_smoothing": label_smoothing, "z_loss": z_loss}
+    tail = max_logits_bytes, where, weights, reduction
+    return _of_class_numbers(_cross_entropy, head, features, labels, numbers, class_weights, *tail)
 
 
 def _cross_entropy(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
-    cap, *others = options
-    return formulas.cross_entropy(_rows(z[0], cap), y, *others)
+    by_class, cap, smoothing, z_loss = options
+    return formulas.cross_entropy(_rows(z[0], cap), y, by_class, smoothing, z_loss)
 
 
 @loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, gamma=NON_NEGATIVE)
@@ -159,21 +152,37 @@ def linear_softmax_focal_loss(
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
     head = _heads.head(features, kernel, bias)
-    shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
-    tokens = _heads.tokens(labels, shape, classes, where, weights)
-    dtype = compute_dtype(*head)
-    options = (
-        option("softcap", softcap, dtype),
-        _classes.class_vector("class_weights", class_weights, classes, dtype),
-        number("gamma", gamma, dtype),
-    )
-    arguments = (head,), shape, tokens, options, max_logits_bytes, reduction
-    return _heads.reduced(_focal, *arguments)
+    numbers = {"softcap": softcap, "gamma": gamma}
+    tail = max_logits_bytes, where, weights, reduction
+    return _of_class_numbers(_focal, head, features, labels, numbers, class_weights, *tail)
 
 
 def _focal(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
-    cap, *others = options
-    return formulas.focal_loss(_rows(z[0], cap), y, *others)
+    by_class, cap, gamma = options
+    return formulas.focal_loss(_rows(z[0], cap), y, by_class, gamma)
+
+
+def _of_class_numbers(
+    losses: _heads.Losses,
+    head: Head,
+    features: ArrayLike,
+    labels: ArrayLike,
+    numbers: dict[str, ArrayLike | None],
+    class_weights: ArrayLike | None,
+    max_logits_bytes: int | None,
+    where: ArrayLike | None,
+    weights: ArrayLike | None,
+    reduction: Reduction,
+) -> Reduced:
+    """Losses of logits, labels, class weights and options that are numbers, judged and reduced."""
+    shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
+    dtype = compute_dtype(*head)
+    options = (
+        _classes.class_vector("class_weights", class_weights, classes, dtype),
+        *(option(name, value, dtype) for name, value in numbers.items()),
+    )
+    tokens = _heads.tokens(labels, shape, classes, where, weights)
+    return _heads.reduced(losses, (head,), shape, tokens, options, max_logits_bytes, reduction)
 
 
 @loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, target_softcap=FINITE_POSITIVE, temperature=POSITIVE)

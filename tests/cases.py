@@ -12,6 +12,24 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxent
+from tests.makers import (
+    V,
+    bias,
+    class_mask,
+    class_weights,
+    classes,
+    distributions,
+    features,
+    fraction,
+    kernel,
+    log_distributions,
+    logits,
+    mask,
+    numbers,
+    positive,
+    probabilities,
+    weights,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,73 +46,6 @@ class Case:
         return tuple(
             x.astype(dtype) if x.dtype == np.float64 else x for x in self.arrays(rng, batch)
         )
-
-
-V, D = 5, 3
-
-
-def logits(rng, batch):
-    return rng.normal(size=(*batch, V)) * 2
-
-
-def features(rng, batch):
-    return rng.normal(size=(*batch, D))
-
-
-def kernel(rng, batch):
-    return rng.normal(size=(D, V)) / 2
-
-
-def bias(rng, batch):
-    return rng.normal(size=V)
-
-
-def numbers(rng, batch):
-    return rng.normal(size=batch) * 2
-
-
-def classes(rng, batch):
-    return rng.integers(0, V, batch)
-
-
-def probabilities(rng, batch):
-    return rng.uniform(0.1, 0.9, batch)
-
-
-def distributions(rng, batch):
-    e = np.exp(rng.normal(size=(*batch, V)))
-    return e / e.sum(-1, keepdims=True)
-
-
-def log_distributions(rng, batch):
-    return np.log(distributions(rng, batch))
-
-
-def mask(rng, batch):
-    return np.asarray(rng.uniform(size=batch) < 0.7)
-
-
-def class_mask(rng, batch):
-    """At least the first class of every row is kept, so that no row is dropped by chance."""
-    kept = rng.uniform(size=(*batch, V)) < 0.7
-    kept[..., 0] = True
-    return kept
-
-
-def weights(rng, batch):
-    return rng.uniform(0.5, 2, batch)
-
-
-def class_weights(rng, batch):
-    return rng.uniform(0.5, 2, V)
-
-
-def fraction(rng, batch):
-    return np.asarray(rng.uniform(0.05, 0.2))
-
-
-def positive(rng, batch):
-    return np.asarray(rng.uniform(0.5, 3))
 
 
 def _case(name, function, makers, keywords=(), *, elementwise=False, fixed=()):

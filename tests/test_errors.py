@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxent
+from tests import wrong_heads
 
 Z = np.zeros((4, 3), np.float32)
 N = np.zeros(4, np.int32)
@@ -251,9 +252,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("call", WRONG)
+CALLS = WRONG | wrong_heads.WRONG
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_wrong_call(call):
-    function, error, *words = WRONG[call]
+    function, error, *words = CALLS[call]
     with pytest.raises(error) as raised:
         function()
     for word in words:

@@ -21,10 +21,13 @@ class TestDistillation:
         t, U = np.concatenate([t, t], axis=1), np.concatenate([U, U])  # a wider teacher
         option = {} if temperature is None else {"temperature": temperature}
         loss = functools.partial(kl, reduction="mean", max_logits_bytes=30000, **option)
+
+        def naive(*arrays):
+            return jnp.mean(heads.kl(*arrays, **option))
+
         value, gradients = jax.jit(jax.value_and_grad(loss, (0, 1, 2, 3)))(x, W, t, U)
         with jax.enable_x64(True):
             wide = [np.asarray(a, np.float64) for a in (x, W, t, U)]
-            naive = lambda *arrays: jnp.mean(heads.kl(*arrays, **option))  # noqa: E731
             want, want_gradients = jax.device_get(jax.value_and_grad(naive, (0, 1, 2, 3))(*wide))
         np.testing.assert_allclose(value, want, rtol=1e-6)
         for got, by in zip(gradients, want_gradients, strict=True):
@@ -46,8 +49,9 @@ class TestInfoNCE:
 
     def arrays(self, extra=0, dtype=np.float32):
         rng = np.random.default_rng(0)
-        unit = lambda x: (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(dtype)  # noqa: E731
-        return unit(rng.normal(size=(9, 8))), unit(rng.normal(size=(9 + extra, 8)))
+        queries, keys = (rng.normal(size=(n, 8)) for n in (9, 9 + extra))
+        unit = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, keys))
+        return tuple(x.astype(dtype) for x in unit)
 
     @pytest.mark.parametrize("extra", [0, 5])
     def test_float32_against_float64(self, extra):
@@ -56,9 +60,11 @@ class TestInfoNCE:
         def loss(q, k, T):
             return jaxent.info_nce(q, k, temperature=T, reduction="mean", max_logits_bytes=200)
 
+        def naive(*arrays):
+            return jnp.mean(self.naive(*arrays))
+
         value, gradients = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(*arrays)
         with jax.enable_x64(True):
-            naive = lambda *arrays: jnp.mean(self.naive(*arrays))  # noqa: E731
             wide = [np.asarray(a, np.float64) for a in arrays]
             want, want_gradients = jax.device_get(jax.value_and_grad(naive, (0, 1, 2))(*wide))
         np.testing.assert_allclose(value, want, rtol=1e-6)

@@ -30,21 +30,20 @@ class Head(NamedTuple):
 
 def logits(head: Head) -> Array:
     """z = x W + b, (N, V)."""
-    z = _product(*_operands(head), 1, 0).astype(compute_dtype(*head))
+    z = _product(head.features, head.kernel, 1, 0).astype(compute_dtype(*head))
     return z if head.bias is None else z + head.bias.astype(z.dtype)[None]
 
 
 def logits_dot(head: Head, dot: Head) -> Array | None:
     """The derivative of the logits along what moves, of which kernel and bias are wide."""
-    x, W = _operands(head)
+    x, W, _ = head
     terms = []
     if moves(dot.features):
-        terms.append(_product(dot.features.astype(W.dtype), W, 1, 0))
+        terms.append(_product(dot.features, W, 1, 0))
     if moves(dot.kernel):
-        terms.append(_product(x.astype(dot.kernel.dtype), dot.kernel, 1, 0))
+        terms.append(_product(x, dot.kernel, 1, 0))
     if moves(dot.bias):
-        like = len(x), W.shape[1]
-        terms.append(jnp.broadcast_to(dot.bias[None], like))
+        terms.append(jnp.broadcast_to(dot.bias[None], (len(x), W.shape[1])))
     dtype = compute_dtype(*head)
     return total([term.astype(dtype) for term in terms]) if terms else None
 
@@ -53,9 +52,10 @@ def pull(head: Head, moving: Head, z_bar: Array | None, sums: Head) -> tuple[Arr
     """∂x, and sums of ∂W and ∂b with those of these rows added; None for what does not move."""
     x_bar = W_bar = b_bar = None
     if z_bar is not None:
-        x, W = _operands(head)
+        x, W, _ = head
+        dtype = common_dtype(x, W)
         # Of float16 the range is too narrow for the probabilities of a large vocabulary.
-        operand = z_bar.astype(jnp.float32 if W.dtype == jnp.float16 else W.dtype)
+        operand = z_bar.astype(jnp.float32 if dtype == jnp.float16 else dtype)
         if moving.features:
             x_bar = _product(operand, W, 1, 1)
         if moving.kernel:
@@ -63,11 +63,6 @@ def pull(head: Head, moving: Head, z_bar: Array | None, sums: Head) -> tuple[Arr
         if moving.bias:
             b_bar = sums.bias + jnp.sum(z_bar, axis=0)
     return x_bar, Head(None, W_bar, b_bar)
-
-
-def _operands(head: Head) -> tuple[Array, Array]:
-    dtype = common_dtype(head.features, head.kernel)
-    return head.features.astype(dtype), head.kernel.astype(dtype)
 
 
 def _product(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
