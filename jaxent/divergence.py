@@ -8,10 +8,14 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._inputs import POSITIVE, Axis, expect_real, expect_shape, keep, loss, option
-from jaxent.core.divergence import js_terms, kl_terms, tempered_kl
-from jaxent.core.dtypes import compute_dtype, widen_both
-from jaxent.core.tangents import in_two_passes
-from jaxent.core.xlogy import weigh
+from jaxent.core.divergence import (
+    generalized_kl_terms,
+    js_terms,
+    kl_terms,
+    kl_terms_of_logs,
+    tempered_kl,
+)
+from jaxent.core.dtypes import compute_dtype
 
 
 @loss()
@@ -53,7 +57,7 @@ def kl_divergence(
     References: Kullback and Leibler, "On information and sufficiency", 1951.
     """
     inputs = "log_predictions", log_predictions, "targets", targets
-    return _sum_of(_kl_terms, *inputs, axis, where)
+    return _sum_of(kl_terms, *inputs, axis, where)
 
 
 @loss()
@@ -86,7 +90,7 @@ def kl_divergence_with_log_targets(
     Agrees with: `optax.losses.kl_divergence_with_log_targets(log_predictions, log_targets)`.
     """
     inputs = "log_predictions", log_predictions, "log_targets", log_targets
-    return _sum_of(_kl_terms_of_logs, *inputs, axis, where)
+    return _sum_of(kl_terms_of_logs, *inputs, axis, where)
 
 
 @loss()
@@ -123,7 +127,7 @@ def generalized_kl_divergence(
     References: Bregman, "The relaxation method of finding the common point of convex sets", 1967.
     """
     inputs = "log_predictions", log_predictions, "targets", targets
-    return _sum_of(_generalized_kl_terms, *inputs, axis, where)
+    return _sum_of(generalized_kl_terms, *inputs, axis, where)
 
 
 @loss(temperature=POSITIVE)
@@ -208,7 +212,7 @@ def jensen_shannon_divergence(
 
     References: Lin, "Divergence measures based on the Shannon entropy", 1991.
     """
-    return _sum_of(_js_terms, "probs", probs, "targets", targets, axis, where)
+    return _sum_of(js_terms, "probs", probs, "targets", targets, axis, where)
 
 
 def _sum_of(
@@ -228,35 +232,3 @@ def _sum_of(
         kept = jnp.broadcast_to(rows.kept[..., None], y.shape)
     made = terms(keep(rows.values, kept, 1), keep(y, kept, 1))
     return jnp.sum(keep(made, kept, 0), axis=-1)
-
-
-@in_two_passes("cpu")
-def _kl_terms(log_p: Array, t: Array) -> Array:
-    log_p, t = widen_both(log_p, t)
-    absent = t == 0
-    log_t, log_p = jnp.log(jnp.where(absent, 1, t)), _finite_where(absent, log_p)
-    return jnp.where(absent, 0 * log_p, t * (log_t - log_p))
-
-
-@in_two_passes("cpu", "cuda")
-def _kl_terms_of_logs(log_p: Array, log_t: Array) -> Array:
-    log_p, log_t = widen_both(log_p, log_t)
-    absent = log_t == -jnp.inf
-    log_t, log_p = jnp.where(absent, 0, log_t), _finite_where(absent, log_p)
-    return jnp.where(absent, 0 * log_p, weigh(jnp.exp(log_t), log_t - log_p))
-
-
-@in_two_passes("cpu", "cuda")
-def _generalized_kl_terms(log_p: Array, t: Array) -> Array:
-    log_p, t = widen_both(log_p, t)
-    return kl_terms(t, log_p)
-
-
-@in_two_passes("cpu", "cuda")
-def _js_terms(p: Array, t: Array) -> Array:
-    return js_terms(*widen_both(p, t))
-
-
-def _finite_where(absent: Array, log_p: Array) -> Array:
-    """log p, with 0 for an infinity that has no weight. What is NaN stays."""
-    return jnp.where(absent & jnp.isinf(log_p), 0, log_p)

@@ -14,9 +14,7 @@ from bench.shapes import Shape
 
 SHAPE = Shape("", 512, 1000)
 A_FEW_FLOATS_A_ROW = 64 * SHAPE.rows
-# Its selections have the CPU store its terms, where optax's are summed as they are made.
-STORED = "kl_divergence_with_log_targets"
-SHARED = [c for c in CASES if hasattr(optax.losses, c.name) and c.name != STORED]
+SHARED = [c for c in CASES if hasattr(optax.losses, c.name)]
 
 
 def temporaries(loss, arguments):

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxent.core.tangents import along
-from jaxent.core.xlogy import infinite_again, split_infinite, weigh
+from jaxent.core.xlogy import weigh, weigh_as_summed
 
 
 @jax.custom_jvp
@@ -57,15 +57,21 @@ def _information_jvp(primals, tangents):
 
 @jax.custom_jvp
 def cross_entropy(z: Array, y: Array, pos_weight: Array | None) -> Array:
-    """−pos_weight · y log p − (1 − y) log q, with 0 · log 0 = 0."""
-    size = jnp.abs(z)
+    """−pos_weight · y log p − (1 − y) log q, with 0 · log 0 = 0.
+
+    Both logarithms hold softplus(−|z|). That of the half against which z speaks holds |z| besides:
+    of 1 − y where z > 0, of y where z < 0.
+    """
+    size, sign = jnp.abs(z), jnp.sign(z)
     softplus = jnp.log1p(jnp.exp(-size))
-    finite, infinite = split_infinite(size)
-    nlp = softplus - jnp.maximum(jnp.minimum(z, 0), -finite)
-    nlq = jnp.minimum(jnp.maximum(z, 0), finite) + softplus
-    positive = y * nlp if pos_weight is None else pos_weight * (y * nlp)
+    above = jnp.maximum(sign, 0)
+    if pos_weight is None:
+        return softplus + weigh_as_summed(above - sign * y, size)
     # y + −1: the gradient has 1 − y, and XLA would store the constant that the two share.
-    return infinite_again(positive - (y + -1) * nlq, infinite)
+    negative, below = -(y + -1), jnp.maximum(-sign, 0)
+    nlp = y * softplus + weigh_as_summed(y * below, size)
+    nlq = negative * softplus + weigh_as_summed(negative * above, size)
+    return weigh_as_summed(pos_weight, nlp) + nlq
 
 
 def _cross_entropy_jvp(primals, tangents):

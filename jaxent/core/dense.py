@@ -31,7 +31,7 @@ from jaxent.core.exponentials import gaps_and_exps, maxima, rest, row_sum
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, SoftmaxSums, finalize, kept_for_backward
 from jaxent.core.tangents import apart, total
-from jaxent.core.xlogy import infinite_again, split_infinite, weigh
+from jaxent.core.xlogy import weigh, weigh_as_summed
 
 
 @jax.custom_jvp
@@ -74,13 +74,7 @@ def _label_sums(rows: Rows, targets: Array, m: Array, exps: Array) -> tuple[Arra
     t = rows.zeroed(targets.astype(m.dtype))
     gaps, _ = gaps_and_exps(rows.logits(m.dtype), m)
     # e + −1: the gradient has 1 − e, and XLA would store the constant that the two share.
-    return _weighted(t, gaps), -row_sum(t * (exps + -1))
-
-
-def _weighted(w: Array, gaps: Array) -> Array:
-    """Σ w_j (m − z_j), with 0 · inf = 0."""
-    finite, infinite = split_infinite(gaps)
-    return row_sum(infinite_again(w * finite, infinite))
+    return row_sum(weigh_as_summed(t, gaps)), -row_sum(t * (exps + -1))
 
 
 def _target_stats_jvp(primals, tangents):
@@ -113,12 +107,12 @@ def _statistics(rows: Rows, m: Array, *, mass: Array, gap: Array, slack: Array) 
     sums = SoftmaxSums(
         max=m,
         rest=rest(gaps, exps),
-        moment=_weighted(exps, gaps),
+        moment=row_sum(weigh_as_summed(exps, gaps)),
         mass=mass,
         gap=gap,
         slack=slack,
         size=jnp.sum(w, axis=-1),
-        spread=_weighted(w, gaps),
+        spread=row_sum(weigh_as_summed(w, gaps)),
     )
     return finalize(sums)
 

@@ -19,10 +19,11 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxent.core.dense import recompute, unlabelled_stats
+from jaxent.core.dtypes import widen_both
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, kept_for_backward
-from jaxent.core.tangents import along
-from jaxent.core.xlogy import weigh
+from jaxent.core.tangents import along, apart
+from jaxent.core.xlogy import weigh, weigh_as_summed
 
 # x + expm1(−x) = x²/2! − x³/3! + … for |x| < 1/2, to what float64 and float32 hold of it.
 _SERIES = [(-1) ** k / math.factorial(k) for k in range(15, 1, -1)]
@@ -56,39 +57,86 @@ def _series(x: Array) -> Array:
 
 
 @jax.custom_jvp
-def kl_terms(t: Array, log_s: Array) -> Array:
-    """t (log t − log s) − t + s. The derivative by t is log t − log s, and by log s it is s − t."""
-    return bregman(t, jnp.exp(log_s), _log_ratio(t, log_s))
+def kl_terms(log_p: Array, t: Array) -> Array:
+    """t (log t − log p). The derivative by log p is −t, and by t it is log t − log p + 1."""
+    log_p, t = widen_both(log_p, t)
+    return weigh_as_summed(t, jnp.log(jnp.maximum(t, jnp.finfo(t.dtype).tiny)) - log_p)
 
 
 def _kl_terms_jvp(primals, tangents):
-    t, log_s = primals
-    x = _log_ratio(t, log_s)
-    by_t, by_log_s = jnp.where(t == 0, 0, x), excess(t, jnp.exp(log_s), x)
-    return kl_terms(t, log_s), along(tangents, by_t, by_log_s)
+    log_p, t = widen_both(*apart(primals, "cpu"))
+    return kl_terms(*primals), along(tangents, -t, _where_moved(t, _log_ratio(t, log_p) + 1))
 
 
 kl_terms.defjvp(_kl_terms_jvp, symbolic_zeros=True)
 
 
-def _log_ratio(t: Array, log_s: Array) -> Array:
-    """log t − log s, which is −inf where t is 0, whatever s is."""
-    return jnp.where(t == 0, -jnp.inf, jnp.log(jnp.where(t == 0, 1, t)) - log_s)
+@jax.custom_jvp
+def kl_terms_of_logs(log_p: Array, log_t: Array) -> Array:
+    """t (log t − log p). The derivative by log p is −t, by log t it is t (log t − log p + 1)."""
+    log_p, log_t = widen_both(log_p, log_t)
+    return weigh_as_summed(jnp.exp(log_t), _ratio_of_logs(log_t, log_p))
+
+
+def _kl_terms_of_logs_jvp(primals, tangents):
+    log_p, log_t = widen_both(*apart(primals, "cpu"))
+    t = jnp.exp(log_t)
+    return kl_terms_of_logs(*primals), along(
+        tangents, -t, weigh(t, _ratio_of_logs(log_t, log_p) + 1)
+    )
+
+
+kl_terms_of_logs.defjvp(_kl_terms_of_logs_jvp, symbolic_zeros=True)
+
+
+def _ratio_of_logs(log_t: Array, log_p: Array) -> Array:
+    """log t − log p, infinite at most for one of the two."""
+    # What is below has an exponential of 0.
+    return jnp.maximum(log_t, 2 * math.log(jnp.finfo(log_t.dtype).tiny)) - log_p
+
+
+@jax.custom_jvp
+def generalized_kl_terms(log_p: Array, t: Array) -> Array:
+    """t (log t − log p) − t + p. The derivative by log p is p − t, by t it is log t − log p."""
+    log_p, t = widen_both(log_p, t)
+    return bregman(t, jnp.exp(log_p), _log_ratio(t, log_p))
+
+
+def _generalized_kl_terms_jvp(primals, tangents):
+    log_p, t = widen_both(*apart(primals, "cpu", "cuda"))
+    x = _log_ratio(t, log_p)
+    slopes = excess(t, jnp.exp(log_p), x), _where_moved(t, x)
+    return generalized_kl_terms(*primals), along(tangents, *slopes)
+
+
+generalized_kl_terms.defjvp(_generalized_kl_terms_jvp, symbolic_zeros=True)
+
+
+def _where_moved(t: Array, slope: Array) -> Array:
+    """The derivative by t, which is none where t is 0 and the slope infinite."""
+    return jnp.where(t == 0, 0, slope)
+
+
+def _log_ratio(t: Array, log_p: Array) -> Array:
+    """log t − log p, which is −inf where t is 0, whatever p is."""
+    return jnp.where(t == 0, -jnp.inf, jnp.log(jnp.where(t == 0, 1, t)) - log_p)
 
 
 @jax.custom_jvp
 def js_terms(t: Array, s: Array) -> Array:
     """(t log(t/m) + s log(s/m)) / 2 for m = (t + s)/2. The derivative by t is log(t/m)/2."""
+    t, s = widen_both(t, s)
     m = (t + s) / 2
     return (bregman(t, m, _log_share(t, s)) + bregman(s, m, _log_share(s, t))) / 2
 
 
-@js_terms.defjvp
 def _js_terms_jvp(primals, tangents):
-    (t, s), (t_dot, s_dot) = primals, tangents
-    by_t = jnp.where(t == 0, 0, _log_share(t, s)) / 2
-    by_s = jnp.where(s == 0, 0, _log_share(s, t)) / 2
-    return js_terms(t, s), by_t * t_dot + by_s * s_dot
+    t, s = widen_both(*apart(primals, "cpu", "cuda"))
+    slopes = _where_moved(t, _log_share(t, s)) / 2, _where_moved(s, _log_share(s, t)) / 2
+    return js_terms(*primals), along(tangents, *slopes)
+
+
+js_terms.defjvp(_js_terms_jvp, symbolic_zeros=True)
 
 
 def _log_share(t: Array, s: Array) -> Array:

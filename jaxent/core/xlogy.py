@@ -2,7 +2,7 @@
 
 A term of zero weight is absent, whatever it weighs: its value and its derivatives are zero. The
 point in question is taken out with a `where` on the *inputs* of the product, since a `where` on
-the result would leave 0 · inf = NaN in the derivative. `split_infinite` does without one.
+the result would leave 0 · inf = NaN in the derivative. `weigh_as_summed` does without one.
 """
 
 import jax
@@ -15,6 +15,19 @@ from jaxent.core.tangents import along
 def weigh(w: Array, x: Array) -> Array:
     """w · x, with 0 · ±inf = 0."""
     return w * jnp.where((w == 0) & jnp.isinf(x), 0, x)
+
+
+def weigh_as_summed(w: Array, x: Array) -> Array:
+    """w · x for x ≥ 0, with 0 · inf = 0, and for any finite x.
+
+    The same convention where a selection would keep the CPU from summing products as it makes
+    them. Not to be differentiated.
+    """
+    largest = jnp.finfo(x.dtype).max
+    # Infinite for any weight but 0, where it is finite. Written for XLA, which would make one
+    # factor, inf, of two with nothing in between, and store a constant that is there twice.
+    bound = (jnp.abs(w) * (largest / 2) + 0.9) * largest
+    return w * jnp.minimum(x, bound)
 
 
 def split_infinite(x: Array) -> tuple[Array, Array]:
