@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxent
+from jaxent.core.xlogy import weigh, weigh_as_summed
 from tests.edges import (
     BINARY_LOSSES,
     INF,
@@ -251,3 +252,15 @@ def test_target_mass_where_nothing_is_predicted_diverges(log_targets):
     else:
         assert jaxent.kl_divergence(log_p, t) == INF
     assert jaxent.softmax_kl_divergence(log_p, np.log(t)) == INF
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_as_summed_are_weights(dtype):
+    """Compiled, too, where constants are folded."""
+    with jax.enable_x64(True):
+        tiny, largest = np.finfo(dtype).tiny, np.finfo(dtype).max
+        w = np.array([0, tiny, 1e-30, 0.5, 1, 2, -1, largest], dtype)[:, None]
+        x = np.array([[0, tiny, 1, -3, largest, INF, NAN]], dtype)
+        got, want = jax.jit(weigh_as_summed)(w, x), weigh(w, x)
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, want)

@@ -59,18 +59,15 @@ def _information_jvp(primals, tangents):
 def cross_entropy(z: Array, y: Array, pos_weight: Array | None) -> Array:
     """−pos_weight · y log p − (1 − y) log q, with 0 · log 0 = 0.
 
-    Both logarithms hold softplus(−|z|). That of the half against which z speaks holds |z| besides:
-    of 1 − y where z > 0, of y where z < 0.
+    Both logarithms hold softplus(−|z|), that of the half against which z speaks holds |z| besides.
     """
-    size, sign = jnp.abs(z), jnp.sign(z)
+    size = jnp.abs(z)
     softplus = jnp.log1p(jnp.exp(-size))
-    above = jnp.maximum(sign, 0)
     if pos_weight is None:
-        return softplus + weigh_as_summed(above - sign * y, size)
-    # y + −1: the gradient has 1 − y, and XLA would store the constant that the two share.
-    negative, below = -(y + -1), jnp.maximum(-sign, 0)
-    nlp = y * softplus + weigh_as_summed(y * below, size)
-    nlq = negative * softplus + weigh_as_summed(negative * above, size)
+        return softplus + weigh_as_summed(_wrong(z, y), size)
+    negative = 1 - y
+    nlp = y * softplus + weigh_as_summed(y, jnp.maximum(-z, 0))
+    nlq = negative * softplus + weigh_as_summed(negative, jnp.maximum(z, 0))
     return weigh_as_summed(pos_weight, nlp) + nlq
 
 
@@ -111,5 +108,26 @@ def _bernoulli_entropy_jvp(primals, tangents):
 
 def focal_terms(z: Array, y: Array) -> tuple[Array, Array]:
     """The cross-entropy and the probability 1 − p_t that it misses, which the focal loss weighs."""
+    return cross_entropy(z, y, None), _miss(z, y)
+
+
+@jax.custom_jvp
+def _miss(z: Array, y: Array) -> Array:
+    """y q + (1 − y) p, of which the larger is 1/(1 + u) and the smaller u/(1 + u)."""
+    u, wrong = jnp.exp(-jnp.abs(z)), _wrong(z, y)
+    return (wrong + (1 - wrong) * u) / (1 + u)
+
+
+def _miss_jvp(primals, tangents):
+    z, y = primals
     p, q = probabilities(z)
-    return cross_entropy(z, y, None), y * q - (y + -1) * p
+    return y * q + (1 - y) * p, along(tangents, (1 - 2 * y) * (p * q), q - p)
+
+
+_miss.defjvp(_miss_jvp, symbolic_zeros=True)
+
+
+def _wrong(z: Array, y: Array) -> Array:
+    """The half of the label against which z speaks: 1 − y where z > 0, y where z < 0."""
+    sign = jnp.sign(z)
+    return jnp.maximum(sign, 0) - sign * y

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxent.core.tangents import along
-from jaxent.core.xlogy import weigh
+from jaxent.core.xlogy import weigh, weigh_as_summed
 
 
 @jax.custom_jvp
 def focal(ce: Array, miss: Array, gamma: Array) -> Array:
     """miss^γ · ce, for a cross-entropy `ce` and the probability `miss` = 1 − p_t that it misses."""
-    # An infinite loss stays one, be its power so small that it is 0.
-    return jnp.where(jnp.isinf(ce), ce, miss**gamma * ce)
+    # An infinite loss stays one, be the power so small that it is 0.
+    return jnp.maximum(miss**gamma, jnp.finfo(ce.dtype).tiny) * ce
 
 
 def _focal_jvp(primals, tangents):
@@ -60,7 +60,7 @@ def balance(losses: Array, y: Array, alpha: Array | None) -> Array:
 
 @jax.custom_jvp
 def _balanced(losses: Array, y: Array, alpha: Array) -> Array:
-    return weigh(_share(y, alpha), losses)
+    return weigh_as_summed(_share(y, alpha), losses)
 
 
 def _balanced_jvp(primals, tangents):

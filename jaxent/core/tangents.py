@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
@@ -53,13 +54,20 @@ def in_two_passes(*platforms: str) -> Callable[[Callable[..., Array]], Callable[
         value = jax.custom_jvp(formula)
 
         def rule(primals, tangents):
-            again = apart(primals, *platforms)
-            return value(*primals), along_moving(formula, again, tangents)
+            again = apart(_in_shape_of_its_own(primals), *platforms)
+            made = value(*primals)
+            directions = tuple(_in_shape_of_its_own(x) if moves(x) else x for x in tangents)
+            return made, along_moving(formula, again, directions).reshape(made.shape)
 
         value.defjvp(rule, symbolic_zeros=True)
         return value
 
     return declare
+
+
+def _in_shape_of_its_own(arrays: T) -> T:
+    # XLA would find a constant of both passes to be one and store it, were they of one shape.
+    return jax.tree.map(lambda x: x[None] if x.ndim else x, arrays)
 
 
 def along_moving(function: Callable[..., T], primals: Any, tangents: Any) -> T:

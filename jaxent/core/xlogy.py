@@ -24,9 +24,9 @@ def weigh_as_summed(w: Array, x: Array) -> Array:
     them. Not to be differentiated.
     """
     largest = jnp.finfo(x.dtype).max
-    # Infinite for any weight but 0, where it is finite. Written for XLA, which would make one
-    # factor, inf, of two with nothing in between, and store a constant that is there twice.
-    bound = (jnp.abs(w) * (largest / 2) + 0.9) * largest
+    # Infinite for any weight but 0, where it is finite. Of two factors with nothing in between XLA
+    # would make one, inf; and a 1 it would store, were there another in the program.
+    bound = (jnp.abs(w) * largest + 0.9) * largest
     return w * jnp.minimum(x, bound)
 
 
