@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
