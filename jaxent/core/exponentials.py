@@ -51,8 +51,9 @@ def rest(gaps: Array, exps: Array) -> Array:
 
 def _rest_from_exps(gaps: Array, exps: Array) -> Array:
     """From the exponentials alone, which the CPU has stored for a gradient."""
-    at_max = jnp.floor(exps)
-    return row_sum(exps - at_max) + (row_sum(at_max) - 1)
+    # Behind a barrier, or the CPU would store what the two sums share.
+    at_max = jnp.floor(lax.optimization_barrier(exps))
+    return row_sum(exps - jnp.floor(exps)) + (row_sum(at_max) - 1)
 
 
 def _rest_from_gaps(gaps: Array, exps: Array) -> Array:
