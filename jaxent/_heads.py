@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxent._classes import class_numbers
 from jaxent._inputs import expect_floating, expect_shape, kept_elements
 from jaxent.core.chunked import per_row, summed
-from jaxent.core.dtypes import compute_dtype
+from jaxent.core.dtypes import compute_dtype, widen
 from jaxent.core.head import Head
 from jaxent.reduction import Reduced, Reduction, count_and_divisor, weighted
 
@@ -73,7 +73,8 @@ def tokens(
     kept, valid = kept_elements(shape, where, weights), None
     if labels is not None:
         labels, valid = class_numbers("features", labels, (*shape, classes))
-    found = labels, valid, kept, None if weights is None else jnp.asarray(weights)
+    # Wide, as the gradients by them are until they have met their cotangent.
+    found = labels, valid, kept, None if weights is None else widen(jnp.asarray(weights))
     return Tokens(*(None if x is None else x.reshape(-1) for x in found))
 
 

@@ -48,7 +48,7 @@ class Case:
         )
 
 
-def _case(name, function, makers, keywords=(), *, elementwise=False, fixed=()):
+def case(name, function, makers, keywords=(), *, elementwise=False, fixed=()):
     """A case whose arrays come from `makers`, those behind the positional ones by `keywords`."""
     positional = len(makers) - len(keywords)
 
@@ -88,67 +88,67 @@ def sum_of_kept_stats(z, t, where):
 
 TAIL = ("where", "weights")
 CASES = [
-    _case(
+    case(
         "sigmoid_binary_cross_entropy",
         jaxent.sigmoid_binary_cross_entropy,
         (numbers, probabilities),
         elementwise=True,
     ),
-    _case(
+    case(
         "sigmoid_binary_cross_entropy, all options",
         jaxent.sigmoid_binary_cross_entropy,
         (numbers, probabilities, positive, fraction, mask, weights),
         ("pos_weight", "label_smoothing", *TAIL),
         elementwise=True,
     ),
-    _case(
+    case(
         "sigmoid_focal_loss", jaxent.sigmoid_focal_loss, (numbers, probabilities), elementwise=True
     ),
-    _case(
+    case(
         "sigmoid_focal_loss, all options",
         jaxent.sigmoid_focal_loss,
         (numbers, probabilities, fraction, positive, fraction, mask, weights),
         ("alpha", "gamma", "label_smoothing", *TAIL),
         elementwise=True,
     ),
-    _case("softmax_cross_entropy", jaxent.softmax_cross_entropy, (logits, distributions)),
-    _case(
+    case("softmax_cross_entropy", jaxent.softmax_cross_entropy, (logits, distributions)),
+    case(
         "softmax_cross_entropy, all options",
         jaxent.softmax_cross_entropy,
         (logits, distributions, mask, fraction, fraction, class_weights, weights),
         ("where", "label_smoothing", "z_loss", "class_weights", "weights"),
     ),
-    _case(
+    case(
         "softmax_cross_entropy_with_integer_labels",
         jaxent.softmax_cross_entropy_with_integer_labels,
         (logits, classes),
     ),
-    _case(
+    case(
         "softmax_cross_entropy_with_integer_labels, all options",
         jaxent.softmax_cross_entropy_with_integer_labels,
         (logits, classes, mask, fraction, fraction, class_weights, weights),
         ("where", "label_smoothing", "z_loss", "class_weights", "weights"),
     ),
-    _case("softmax_focal_loss", jaxent.softmax_focal_loss, (logits, classes)),
-    _case(
+    case("softmax_focal_loss", jaxent.softmax_focal_loss, (logits, classes)),
+    case(
         "softmax_focal_loss, all options",
         jaxent.softmax_focal_loss,
         (logits, classes, mask, positive, class_weights, weights),
         ("where", "gamma", "class_weights", "weights"),
     ),
-    _case("poly_loss_cross_entropy", jaxent.poly_loss_cross_entropy, (logits, distributions)),
-    _case(
+    case("poly_loss_cross_entropy", jaxent.poly_loss_cross_entropy, (logits, distributions)),
+    case(
         "poly_loss_cross_entropy, all options",
         jaxent.poly_loss_cross_entropy,
         (logits, distributions, positive, mask, weights),
         ("epsilon", *TAIL),
     ),
-    _case(
+    case(
         "linear_softmax_cross_entropy",
         jaxent.linear_softmax_cross_entropy,
         (features, kernel, classes),
     ),
-    _case(
+    case(
         "linear_softmax_cross_entropy, all options",
         functools.partial(jaxent.linear_softmax_cross_entropy, max_logits_bytes=3 * 8 * V),
         (
@@ -157,18 +157,18 @@ CASES = [
         ),
         ("bias", "softcap", "label_smoothing", "z_loss", "class_weights", *TAIL),
     ),
-    _case(
+    case(
         "linear_softmax_focal_loss, all options",
         functools.partial(jaxent.linear_softmax_focal_loss, max_logits_bytes=1),
         (features, kernel, classes, bias, positive, positive, class_weights, mask, weights),
         ("bias", "softcap", "gamma", "class_weights", *TAIL),
     ),
-    _case(
+    case(
         "linear_softmax_kl_divergence",
         jaxent.linear_softmax_kl_divergence,
         (features, kernel, features, kernel),
     ),
-    _case(
+    case(
         "linear_softmax_kl_divergence, all options",
         functools.partial(jaxent.linear_softmax_kl_divergence, max_logits_bytes=4 * 8 * V),
         (
@@ -177,103 +177,103 @@ CASES = [
         ),
         ("bias", "target_bias", "softcap", "target_softcap", "temperature", *TAIL),
     ),
-    _case("linear_softmax_stats", sum_of_linear_stats, (features, kernel, classes)),
-    _case("softmax_stats, integer labels", sum_of_stats, (logits, classes)),
-    _case(
+    case("linear_softmax_stats", sum_of_linear_stats, (features, kernel, classes)),
+    case("softmax_stats, integer labels", sum_of_stats, (logits, classes)),
+    case(
         "softmax_stats, dense labels, dropped classes",
         sum_of_kept_stats,
         (logits, distributions, class_mask),
     ),
-    _case(
+    case(
         "binary_cross_entropy",
         jaxent.binary_cross_entropy,
         (probabilities, probabilities),
         elementwise=True,
     ),
-    _case(
+    case(
         "binary_cross_entropy, all options",
         jaxent.binary_cross_entropy,
         (probabilities, probabilities, fraction, positive, mask, weights),
         ("epsilon", "pos_weight", *TAIL),
         elementwise=True,
     ),
-    _case(
+    case(
         "binary_focal_cross_entropy",
         jaxent.binary_focal_cross_entropy,
         (probabilities, probabilities),
         elementwise=True,
     ),
-    _case(
+    case(
         "binary_focal_cross_entropy, all options",
         jaxent.binary_focal_cross_entropy,
         (probabilities, probabilities, fraction, fraction, positive, mask, weights),
         ("epsilon", "alpha", "gamma", *TAIL),
         elementwise=True,
     ),
-    _case(
+    case(
         "categorical_cross_entropy",
         jaxent.categorical_cross_entropy,
         (distributions, distributions),
     ),
-    _case(
+    case(
         "categorical_cross_entropy, all options",
         jaxent.categorical_cross_entropy,
         (distributions, distributions, mask, fraction, weights),
         ("where", "epsilon", "weights"),
     ),
-    _case(
+    case(
         "categorical_cross_entropy_with_integer_labels",
         jaxent.categorical_cross_entropy_with_integer_labels,
         (distributions, classes),
     ),
-    _case(
+    case(
         "categorical_cross_entropy_with_integer_labels, all options",
         jaxent.categorical_cross_entropy_with_integer_labels,
         (distributions, classes, mask, fraction, weights),
         ("where", "epsilon", "weights"),
     ),
-    _case("self_information", jaxent.self_information, (probabilities,), elementwise=True),
-    _case("entropy", jaxent.entropy, (distributions,)),
-    _case("softmax_entropy", jaxent.softmax_entropy, (logits,)),
-    _case("sigmoid_entropy", jaxent.sigmoid_entropy, (numbers,), elementwise=True),
-    _case("kl_divergence", jaxent.kl_divergence, (log_distributions, distributions)),
-    _case(
+    case("self_information", jaxent.self_information, (probabilities,), elementwise=True),
+    case("entropy", jaxent.entropy, (distributions,)),
+    case("softmax_entropy", jaxent.softmax_entropy, (logits,)),
+    case("sigmoid_entropy", jaxent.sigmoid_entropy, (numbers,), elementwise=True),
+    case("kl_divergence", jaxent.kl_divergence, (log_distributions, distributions)),
+    case(
         "kl_divergence, dropped classes",
         jaxent.kl_divergence,
         (log_distributions, distributions, class_mask),
         ("where",),
     ),
-    _case(
+    case(
         "kl_divergence_with_log_targets",
         jaxent.kl_divergence_with_log_targets,
         (log_distributions, log_distributions),
     ),
-    _case(
+    case(
         "generalized_kl_divergence",
         jaxent.generalized_kl_divergence,
         (log_distributions, distributions),
     ),
-    _case("softmax_kl_divergence", jaxent.softmax_kl_divergence, (logits, logits)),
-    _case(
+    case("softmax_kl_divergence", jaxent.softmax_kl_divergence, (logits, logits)),
+    case(
         "softmax_kl_divergence, all options",
         jaxent.softmax_kl_divergence,
         (logits, logits, class_mask, positive),
         ("where", "temperature"),
     ),
-    _case(
+    case(
         "jensen_shannon_divergence",
         jaxent.jensen_shannon_divergence,
         (distributions, distributions),
     ),
-    _case("squared_error", jaxent.squared_error, (numbers, numbers), elementwise=True),
-    _case(
+    case("squared_error", jaxent.squared_error, (numbers, numbers), elementwise=True),
+    case(
         "squared_error, all options",
         jaxent.squared_error,
         (numbers, numbers, mask, weights),
         TAIL,
         elementwise=True,
     ),
-    _case(
+    case(
         "reduce_losses",
         lambda x, where, w: jaxent.reduce_losses(x, where=where, weights=w, reduction="none"),
         (numbers, mask, weights),

@@ -15,8 +15,10 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 from tests.cases import CASES, Case
+from tests.totals import TOTALS
 
 every_loss = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+every_total = pytest.mark.parametrize("case", CASES + TOTALS, ids=lambda case: case.name)
 
 BATCH = (4,)
 
@@ -74,7 +76,7 @@ def dot(xs, ys):
     return sum(jnp.vdot(x, y) for x, y in zip(xs, ys, strict=True))
 
 
-@every_loss
+@every_total
 def test_every_mode_agrees_with_differences_to_second_order(case):
     total, floats = by_floats(case, case.make(BATCH, np.float64))
     argnums = tuple(range(len(floats)))
@@ -114,7 +116,7 @@ def test_every_mode_agrees_with_differences_to_second_order(case):
     check(along_both, dot(curvature, v), "forward over forward", rtol=1e-11, atol=1e-12)
 
 
-@every_loss
+@every_total
 def test_check_grads(case):
     total, floats = by_floats(case, case.make((1,), np.float64))
     jax.test_util.check_grads(
@@ -122,21 +124,21 @@ def test_check_grads(case):
     )
 
 
-@every_loss
+@every_total
 def test_jit_changes_nothing(case):
     arrays = case.make(BATCH, np.float64)
     got, want = compiled(case)(*arrays), (case.function(*arrays), gradients(case, arrays))
     check(got, want, rtol=1e-14, atol=1e-15)
 
 
-@every_loss
+@every_total
 def test_checkpoint_changes_nothing(case):
     arrays = case.make(BATCH, np.float64)
     got = jax.jit(lambda *arrays: gradients(case, arrays, jax.checkpoint(case.function)))(*arrays)
     check(got, compiled(case)(*arrays)[1], rtol=1e-13)
 
 
-@every_loss
+@every_total
 def test_scan_of_gradients(case):
     """A scan over batches, differentiated, and gradients taken inside a scan."""
     steps = [case.make(BATCH, np.float64, seed) for seed in range(2)]
@@ -162,7 +164,7 @@ def test_scan_of_gradients(case):
     check(slope, jnp.sum(by_step), rtol=1e-10, atol=1e-12)
 
 
-@every_loss
+@every_total
 def test_vmap_over_each_array_alone(case):
     """Adding an axis to one array and mapping over it is calling it with each slice."""
     arrays = case.make(BATCH, np.float64)
@@ -193,7 +195,7 @@ def test_vmap_over_all_arrays_along_odd_axes(case):
     np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-15)
 
 
-@every_loss
+@every_total
 def test_vmap_of_gradients_and_hessians(case):
     batches = [case.make((2,), np.float64, seed) for seed in range(3)]
     which = case.differentiable[0]
@@ -237,7 +239,7 @@ def test_no_batch_at_all_and_an_empty_one(case):
         assert jnp.all(gradient == 0)
 
 
-@every_loss
+@every_total
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_result_is_float32_or_wider_and_gradients_come_back_in_kind(case, dtype):
     losses, by_each = compiled(case)(*case.make(BATCH, jnp.dtype(dtype)))
