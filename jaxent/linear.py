@@ -6,6 +6,8 @@ them. A reduction to a number makes its gradients together with the value, in th
 losses per row make each chunk's logits again in their backward pass, in four.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -24,6 +26,8 @@ from jaxent.core.rows import Rows
 from jaxent.core.softcap import softcap as capped
 from jaxent.core.stats import SoftmaxStats
 from jaxent.reduction import Reduced, Reduction
+
+Options = dict[str, Any]
 
 
 @loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
@@ -100,9 +104,11 @@ def linear_softmax_cross_entropy(
     return _of_class_numbers(_cross_entropy, head, features, labels, numbers, class_weights, *tail)
 
 
-def _cross_entropy(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
-    by_class, cap, smoothing, z_loss = options
-    return formulas.cross_entropy(_rows(z[0], cap), y, by_class, smoothing, z_loss)
+def _cross_entropy(z: tuple[Array, ...], y: Array, options: Options) -> Array:
+    names = "class_weights", "label_smoothing", "z_loss"
+    return formulas.cross_entropy(
+        _rows(z[0], options["softcap"]), y, *(options[name] for name in names)
+    )
 
 
 @loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, gamma=NON_NEGATIVE)
@@ -157,9 +163,9 @@ def linear_softmax_focal_loss(
     return _of_class_numbers(_focal, head, features, labels, numbers, class_weights, *tail)
 
 
-def _focal(z: tuple[Array, ...], y: Array, options: tuple) -> Array:
-    by_class, cap, gamma = options
-    return formulas.focal_loss(_rows(z[0], cap), y, by_class, gamma)
+def _focal(z: tuple[Array, ...], y: Array, options: Options) -> Array:
+    rows = _rows(z[0], options["softcap"])
+    return formulas.focal_loss(rows, y, options["class_weights"], options["gamma"])
 
 
 def _of_class_numbers(
@@ -177,10 +183,9 @@ def _of_class_numbers(
     """Losses of logits, labels, class weights and options that are numbers, judged and reduced."""
     shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
     dtype = compute_dtype(*head)
-    options = (
-        _classes.class_vector("class_weights", class_weights, classes, dtype),
-        *(option(name, value, dtype) for name, value in numbers.items()),
-    )
+    options = {name: option(name, value, dtype) for name, value in numbers.items()}
+    by_class = _classes.class_vector("class_weights", class_weights, classes, dtype)
+    options["class_weights"] = by_class
     tokens = _heads.tokens(labels, shape, classes, where, weights)
     return _heads.reduced(losses, (head,), shape, tokens, options, max_logits_bytes, reduction)
 
@@ -251,15 +256,15 @@ def linear_softmax_kl_divergence(
     tokens = _heads.tokens(None, shape, classes, where, weights)
     dtype = compute_dtype(*student, *teacher)
     named = {"softcap": softcap, "target_softcap": target_softcap, "temperature": temperature}
-    options = tuple(option(name, value, dtype) for name, value in named.items())
+    options = {name: option(name, value, dtype) for name, value in named.items()}
     arguments = (student, teacher), shape, tokens, options, max_logits_bytes, reduction
     return _heads.reduced(_kl, *arguments)
 
 
-def _kl(z: tuple[Array, ...], y: None, options: tuple) -> Array:
-    cap, target_cap, temperature = options
+def _kl(z: tuple[Array, ...], y: None, options: Options) -> Array:
     student, teacher = widen_both(*z)
-    return tempered_kl(_rows(student, cap), _rows(teacher, target_cap), temperature)
+    student, teacher = _rows(student, options["softcap"]), _rows(teacher, options["target_softcap"])
+    return tempered_kl(student, teacher, options["temperature"])
 
 
 @loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE)

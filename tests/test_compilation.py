@@ -1,5 +1,7 @@
 """Compiling a loss together with what makes its logits does not change the result."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +35,22 @@ def test_large_scaled_logits_under_jit(loss):
             got, want = value_and_grad(scaled, x), value_and_grad(lambda x: loss(x * third), x)
             for g, w in zip(got, want, strict=True):
                 np.testing.assert_array_max_ulp(np.asarray(g), np.asarray(w), 8)
+
+
+@pytest.mark.parametrize("classes", [10, 200])
+@pytest.mark.parametrize("loss", [integer, jaxent.softmax_focal_loss])
+def test_two_scaled_leaders_under_jit(loss, classes):
+    """The residue of the maximum would weigh as much as the second class does."""
+    third, y = np.float32(1 / 3), np.ones(64, int)
+    for exponent in (10, 20, 34):
+        x = np.random.default_rng(1).normal(size=(64, classes)) * 2.0**exponent
+        x = x.astype(np.float32)
+        x[:, 0] = x[:, 1:].max(axis=1)
+        x[:, 1] = np.nextafter(x[:, 0], np.float32(0))
+        function = functools.partial(value_and_grad, lambda x: loss(x * third, y))
+        with naming(f"logits about 2^{exponent}"):
+            for got, want in zip(jax.jit(function)(x), function(x), strict=True):
+                np.testing.assert_array_max_ulp(np.asarray(got), np.asarray(want), 8)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -84,6 +84,24 @@ class TestContract:
             assert losses.dtype == np.float64
             assert np.any(losses != cross_entropy(x, W, y, bias=bias * 2))
 
+    @pytest.mark.parametrize("wide", ["features", "kernel", "bias"])
+    @pytest.mark.parametrize("narrow", ["float32", "bfloat16"])
+    def test_one_argument_in_float64(self, wide, narrow):
+        with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+            (x, W, y), options = heads.problem(7, 50, EVERY)
+            arguments = {"features": x, "kernel": W, "bias": options["bias"]}
+            dtypes = {name: "float64" if name == wide else narrow for name in arguments}
+            arguments = {name: jnp.asarray(x, dtypes[name]) for name, x in arguments.items()}
+
+            def mean(arguments):
+                return cross_entropy(**arguments, labels=y, reduction="mean", max_logits_bytes=1000)
+
+            value, gradients = jax.value_and_grad(mean)(arguments)
+            assert value.dtype == np.float64
+            assert {name: g.dtype for name, g in gradients.items()} == dtypes
+            along = jax.jvp(jax.grad(mean), (arguments,), (arguments,))[1]
+            assert {name: g.dtype for name, g in along.items()} == dtypes
+
     def test_nothing_kept_and_nothing_there(self):
         (x, W, y), _ = heads.problem(7, 50)
         for arguments in ((x, W, y, "mean"), (x[:0], W, y[:0], "mean")):

@@ -11,8 +11,8 @@ derivative too:
 
     d(−log p) = −q dz    d(−log q) = p dz    dp = p·q dz    dq = −p·q dz    dH = −p·q·z dz
 
-A value is written without a selection, a comparison, or a constant that the gradient has too:
-XLA's CPU compiler then runs it together with the sum over it in one pass and stores nothing.
+A value is written without a selection or a comparison: XLA's CPU compiler then runs it together
+with the sum over it in one pass and stores nothing.
 """
 
 import jax

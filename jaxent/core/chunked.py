@@ -28,7 +28,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxent.core.dtypes import compute_dtype, widen
-from jaxent.core.head import Head, logits, logits_dot, pull
+from jaxent.core.head import Head, logits, logits_dot, no_gradients, pull
 from jaxent.core.mesh import varying_alike
 from jaxent.core.tangents import along_moving, moves, restricted, total
 
@@ -48,8 +48,8 @@ def per_row(
 ) -> Any:
     """The formula's arrays (N,), made of at most `chunk` rows at a time.
 
-    `rows` are what the formula takes besides logits, (N, ...) each; `options` are whole. Features
-    of rows that are not `kept` (None: all are) count as 0.
+    `rows` are what the formula takes besides logits, (N, ...) each; `options` are whole; where they
+    are floating, both are wide. Features of rows that are not `kept` (None: all are) count as 0.
     """
 
     def of_chunk(start, size):
@@ -105,9 +105,8 @@ def _summed_jvp(formula, chunk, primals, tangents):
     made = _value_and_gradients(formula, chunk, moving, *primals)
     value, gradients = checkpoint_name(made, _GRADIENTS)
     directions = filter(moves, directions)
-    return value, total(
-        [jnp.sum(g * x.astype(g.dtype)) for g, x in zip(gradients, directions, strict=True)]
-    )
+    slopes = [jnp.sum(g * x.astype(g.dtype)) for g, x in zip(gradients, directions, strict=True)]
+    return value, total([slope.astype(value.dtype) for slope in slopes])
 
 
 _summed.defjvp(_summed_jvp, symbolic_zeros=True)
@@ -156,16 +155,10 @@ def _value_and_gradients(
         x_bars = tuple(_only(kept_here, x_bar) for x_bar in x_bars)
         return (value, heads_sums, options_sums), (x_bars, rows_bar)
 
-    def zeros(does, x):
-        return jnp.zeros(x.shape, compute_dtype(x)) if does else None
-
     nothing = (
         jnp.zeros((), compute_dtype(*jax.tree.leaves((heads, rows, options)))),
-        tuple(
-            Head(None, *map(zeros, move[1:], head[1:]))
-            for move, head in zip(heads_move, heads, strict=True)
-        ),
-        jax.tree.map(zeros, options_move, options),
+        tuple(map(no_gradients, heads, heads_move)),
+        jax.tree.map(lambda does, x: jnp.zeros_like(x) if does else None, options_move, options),
     )
     nothing, _ = varying_alike((nothing, heads))
     if len(starts) == 1:
@@ -179,15 +172,16 @@ def _value_and_gradients(
 
 
 def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
+    made = _value_and_gradients(formula, chunk, moving, *primals)
+
     def again(*arguments):
         """The same, of numbers per row, which keeps a derivative in bounded memory."""
         sum_of_rows, point = restricted(
             lambda *arguments: jnp.sum(per_row(formula, chunk, *arguments)), arguments, moving
         )
-        made = jax.value_and_grad(sum_of_rows, argnums=tuple(range(len(point))))(*point)
-        return jax.tree.map(widen, made)
+        by_each = jax.value_and_grad(sum_of_rows, argnums=tuple(range(len(point))))(*point)
+        return jax.tree.map(lambda x, like: x.astype(like.dtype), by_each, made)
 
-    made = _value_and_gradients(formula, chunk, moving, *primals)
     return made, along_moving(again, primals, tangents)
 
 

@@ -60,7 +60,7 @@ def _series(x: Array) -> Array:
 def kl_terms(log_p: Array, t: Array) -> Array:
     """t (log t − log p). The derivative by log p is −t, and by t it is log t − log p + 1."""
     log_p, t = widen_both(log_p, t)
-    return weigh_as_summed(t, jnp.log(jnp.maximum(t, jnp.finfo(t.dtype).tiny)) - log_p)
+    return weigh_as_summed(t, _ratio_of_logs(jnp.log(t), log_p))
 
 
 def _kl_terms_jvp(primals, tangents):
@@ -91,7 +91,7 @@ kl_terms_of_logs.defjvp(_kl_terms_of_logs_jvp, symbolic_zeros=True)
 
 def _ratio_of_logs(log_t: Array, log_p: Array) -> Array:
     """log t − log p, infinite at most for one of the two."""
-    # What is below has an exponential of 0.
+    # Less than that has an exponential of 0.
     return jnp.maximum(log_t, 2 * math.log(jnp.finfo(log_t.dtype).tiny)) - log_p
 
 
@@ -113,7 +113,7 @@ generalized_kl_terms.defjvp(_generalized_kl_terms_jvp, symbolic_zeros=True)
 
 
 def _where_moved(t: Array, slope: Array) -> Array:
-    """The derivative by t, which is none where t is 0 and the slope infinite."""
+    """The derivative by t, of which there is none at 0: it may be infinite there."""
     return jnp.where(t == 0, 0, slope)
 
 

@@ -32,29 +32,15 @@ def maxima(rows: Rows) -> Array:
 
 def gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
     """The gaps m − z_j ≥ 0 and the exponentials exp(z_j − m) ≤ 1, for rows z of maximum m."""
-    reference = _reference(m)
-    z = _capped(z, reference)
-    return reference - z, _exps(z, reference)
-
-
-def exponentials(z: Array, m: Array) -> Array:
-    """The exponentials alone, for sums that need no exact 1 at the maximum."""
-    return _exps(z, _reference(m))
-
-
-def _reference(m: Array) -> Array:
     # A row all at −inf has no maximum to subtract: its exponentials are all 0.
-    return jnp.maximum(m, jnp.finfo(m.dtype).min)[..., None]
-
-
-def _exps(z: Array, reference: Array) -> Array:
-    exps = jnp.exp(z - reference)
+    reference = jnp.maximum(m, jnp.finfo(m.dtype).min)[..., None]
+    z = _capped(z, reference)
+    gaps, exps = reference - z, jnp.exp(z - reference)
     if exps.dtype == jnp.float64:
-        # Who asks for float64 asks for digits: the rounding of z_j − m, which exp multiplies by
+        # Who asks for float64 asks for digits: the rounding of m − z_j, which exp multiplies by
         # up to gap/2, is put back. In float32 that would double the time of a loss.
-        gaps = reference - z
         exps = exps - exps * lax.stop_gradient(_rounding(reference, z, gaps))
-    return exps
+    return gaps, exps
 
 
 def rest(gaps: Array, exps: Array) -> Array:

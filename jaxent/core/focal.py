@@ -11,8 +11,9 @@ from jaxent.core.xlogy import weigh, weigh_as_summed
 @jax.custom_jvp
 def focal(ce: Array, miss: Array, gamma: Array) -> Array:
     """miss^γ · ce, for a cross-entropy `ce` and the probability `miss` = 1 − p_t that it misses."""
-    # An infinite loss stays one, be the power so small that it is 0.
-    return jnp.maximum(miss**gamma, jnp.finfo(ce.dtype).tiny) * ce
+    # An infinite loss stays one, be its power so small that it is 0.
+    finite = jnp.minimum(ce, jnp.finfo(ce.dtype).max)
+    return miss**gamma * finite + (ce - finite)
 
 
 def _focal_jvp(primals, tangents):

@@ -48,6 +48,16 @@ def logits_dot(head: Head, dot: Head) -> Array | None:
     return total([term.astype(dtype) for term in terms]) if terms else None
 
 
+def no_gradients(head: Head, moving: Head) -> Head:
+    """Zeros for what of kernel and bias moves, for `pull` to add to."""
+    x, W, b = head
+    return Head(
+        None,
+        jnp.zeros(W.shape, compute_dtype(x, W)) if moving.kernel else None,
+        jnp.zeros(b.shape, compute_dtype(*head)) if moving.bias else None,
+    )
+
+
 def pull(head: Head, moving: Head, z_bar: Array | None, sums: Head) -> tuple[Array | None, Head]:
     """∂x, and sums of ∂W and ∂b with those of these rows added; None for what does not move."""
     x_bar = W_bar = b_bar = None

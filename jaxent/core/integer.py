@@ -23,7 +23,6 @@ from jax.typing import DTypeLike
 
 from jaxent.core.exponentials import (
     distance_from,
-    exponentials,
     gaps_and_exps,
     maxima,
     pick,
@@ -58,7 +57,7 @@ def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> Lab
     `class_weights` (V,) weigh the classes in `sum_nll`. A row dropped has those of a row of zeros.
     """
     m = maxima(rows)
-    exps = exponentials(rows.without_classes(m.dtype), m)
+    _, exps = gaps_and_exps(rows.without_classes(m.dtype), m)
     # 0 on the label and at least 1 elsewhere, which no exponential is above.
     others = jnp.minimum(exps, distance_from(labels, exps))
     return _statistics(rows, class_weights, labels, m, row_sum(others))
@@ -90,7 +89,7 @@ _from_kept_exponentials.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 
 def _others(rows: Rows, labels: Array, m: Array) -> Array:
     """The exponentials, with 0 for that of the label."""
-    exps = exponentials(rows.logits(m.dtype), m)
+    _, exps = gaps_and_exps(rows.logits(m.dtype), m)
     return place(exps, labels, jnp.zeros_like(m))
 
 

@@ -18,34 +18,16 @@ def weigh(w: Array, x: Array) -> Array:
 
 
 def weigh_as_summed(w: Array, x: Array) -> Array:
-    """w · x for x ≥ 0, with 0 · inf = 0, and for any finite x.
+    """w · x for x > −inf, with 0 · inf = 0.
 
     The same convention where a selection would keep the CPU from summing products as it makes
-    them. Not to be differentiated.
+    them. Not to be differentiated. A weight that is subnormal counts as 0.
     """
     largest = jnp.finfo(x.dtype).max
     # Infinite for any weight but 0, where it is finite. Of two factors with nothing in between XLA
     # would make one, inf; and a 1 it would store, were there another in the program.
     bound = (jnp.abs(w) * largest + 0.9) * largest
     return w * jnp.minimum(x, bound)
-
-
-def split_infinite(x: Array) -> tuple[Array, Array]:
-    """x ≥ 0 in two parts: finite, and 0 or for what is infinite the largest number.
-
-    The same convention where a selection would keep the CPU from summing products as it makes
-    them: multiply the first on, and let `infinite_again` have the second.
-    """
-    largest = jnp.finfo(x.dtype).max
-    finite = jnp.minimum(x, largest)
-    return finite, jnp.minimum(x - finite, largest)
-
-
-def infinite_again(product: Array, infinite: Array) -> Array:
-    """The product of what `split_infinite` made finite: infinite again, unless it is 0."""
-    # Twice, so that no factor is too small.
-    beyond = jnp.minimum(product, jnp.finfo(product.dtype).max) * infinite * infinite
-    return product + beyond
 
 
 @jax.custom_jvp
