@@ -28,6 +28,7 @@ A new value compiles nothing.
 
 from jaxent.contrastive import info_nce
 from jaxent.core.stats import SoftmaxStats
+from jaxent.distillation import linear_softmax_kl_divergence
 from jaxent.divergence import (
     generalized_kl_divergence,
     jensen_shannon_divergence,
@@ -39,7 +40,6 @@ from jaxent.information import entropy, self_information, sigmoid_entropy, softm
 from jaxent.linear import (
     linear_softmax_cross_entropy,
     linear_softmax_focal_loss,
-    linear_softmax_kl_divergence,
     linear_softmax_stats,
 )
 from jaxent.probability import (

@@ -14,13 +14,16 @@ from jaxent._inputs import expect_floating, expect_shape, kept_elements
 from jaxent.core.chunked import per_row, summed
 from jaxent.core.dtypes import compute_dtype, widen
 from jaxent.core.head import Head
+from jaxent.core.rows import Rows
+from jaxent.core.softcap import softcap as capped
 from jaxent.reduction import Reduced, Reduction, count_and_divisor, weighted
 
 # The default of `max_logits_bytes`: this share of the kernel's size in the dtype of computation,
 # beside whose gradient the logits then weigh little; and at least these bytes.
 SHARE_OF_KERNEL, LEAST_LOGITS_BYTES = 7 / 8, 2**25
-# A formula of logits, labels and options.
+# A formula of logits, labels and options, and these by name.
 Losses = Callable[..., Array]
+Options = dict[str, Any]
 
 
 class Tokens(NamedTuple):
@@ -93,7 +96,7 @@ def reduced(
     heads: tuple[Head, ...],
     shape: tuple[int, ...],
     tokens: Tokens,
-    options: Any,
+    options: Options,
     max_logits_bytes: int | None,
     reduction: Reduction,
 ) -> Reduced:
@@ -108,6 +111,11 @@ def reduced(
     return (total, count) if reduction == "total_and_count" else total / divisor
 
 
-def _weighted(losses: Losses, z: tuple[Array, ...], tokens: Tokens, options: Any) -> Array:
+def _weighted(losses: Losses, z: tuple[Array, ...], tokens: Tokens, options: Options) -> Array:
     made = losses(z, tokens.labels, options)
     return weighted(made, tokens.kept, tokens.weights, tokens.valid)
+
+
+def rows(z: Array, softcap: Array | None) -> Rows:
+    """The rows of logits z, capped."""
+    return Rows(z if softcap is None else capped(z, softcap))

@@ -88,12 +88,12 @@ def info_nce(
     pairs = _heads.tokens(jnp.arange(n), (n,), m, where, weights)
     if m == 0:
         keys = jnp.zeros((1, keys.shape[1]), keys.dtype)  # a softmax has a class
-    scale = 1 / number("temperature", temperature, compute_dtype(queries, keys))
+    options = {"scale": 1 / number("temperature", temperature, compute_dtype(queries, keys))}
 
     def towards(x: Array, y: Array) -> Reduced:
         """The losses of x, each of which picks out of y."""
         head = _against(x, y, pairs.kept)
-        return _heads.reduced(_own, (head,), (n,), pairs, scale, max_logits_bytes, reduction)
+        return _heads.reduced(_own, (head,), (n,), pairs, options, max_logits_bytes, reduction)
 
     forth = towards(queries, keys)
     if not symmetric:
@@ -111,8 +111,8 @@ def _against(x: Array, y: Array, kept: Array | None) -> Head:
     return Head(x, jnp.where(kept[:, None], y, 0).T, none)
 
 
-def _own(z: tuple[Array, ...], y: Array, scale: Array) -> Array:
+def _own(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:
     # An infinite logit is that of a key left out: its product with the scale has no derivative.
     left_out = jnp.isinf(z[0])
-    logits = jnp.where(left_out, z[0], jnp.where(left_out, 0, z[0]) * scale)
+    logits = jnp.where(left_out, z[0], jnp.where(left_out, 0, z[0]) * options["scale"])
     return formulas.cross_entropy(Rows(logits), y, None, None, None)

@@ -6,28 +6,21 @@ them. A reduction to a number makes its gradients together with the value, in th
 losses per row make each chunk's logits again in their backward pass, in four.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes, _heads
-from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, POSITIVE, loss, option
+from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, loss, option
 from jaxent.core import formulas
 from jaxent.core.chunked import KEPT_GRADIENTS, per_row
 from jaxent.core.dense import unlabelled_stats
-from jaxent.core.divergence import tempered_kl
-from jaxent.core.dtypes import compute_dtype, widen_both
+from jaxent.core.dtypes import compute_dtype
 from jaxent.core.head import Head
 from jaxent.core.integer import integer_stats
-from jaxent.core.rows import Rows
-from jaxent.core.softcap import softcap as capped
 from jaxent.core.stats import SoftmaxStats
 from jaxent.reduction import Reduced, Reduction
-
-Options = dict[str, Any]
 
 
 @loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
@@ -104,10 +97,10 @@ def linear_softmax_cross_entropy(
     return _of_class_numbers(_cross_entropy, head, features, labels, numbers, class_weights, *tail)
 
 
-def _cross_entropy(z: tuple[Array, ...], y: Array, options: Options) -> Array:
+def _cross_entropy(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:
     names = "class_weights", "label_smoothing", "z_loss"
     return formulas.cross_entropy(
-        _rows(z[0], options["softcap"]), y, *(options[name] for name in names)
+        _heads.rows(z[0], options["softcap"]), y, *(options[name] for name in names)
     )
 
 
@@ -163,8 +156,8 @@ def linear_softmax_focal_loss(
     return _of_class_numbers(_focal, head, features, labels, numbers, class_weights, *tail)
 
 
-def _focal(z: tuple[Array, ...], y: Array, options: Options) -> Array:
-    rows = _rows(z[0], options["softcap"])
+def _focal(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:
+    rows = _heads.rows(z[0], options["softcap"])
     return formulas.focal_loss(rows, y, options["class_weights"], options["gamma"])
 
 
@@ -188,83 +181,6 @@ def _of_class_numbers(
     options["class_weights"] = by_class
     tokens = _heads.tokens(labels, shape, classes, where, weights)
     return _heads.reduced(losses, (head,), shape, tokens, options, max_logits_bytes, reduction)
-
-
-@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, target_softcap=FINITE_POSITIVE, temperature=POSITIVE)
-def linear_softmax_kl_divergence(
-    features: ArrayLike,
-    kernel: ArrayLike,
-    target_features: ArrayLike,
-    target_kernel: ArrayLike,
-    *,
-    bias: ArrayLike | None = None,
-    target_bias: ArrayLike | None = None,
-    softcap: ArrayLike | None = None,
-    target_softcap: ArrayLike | None = None,
-    temperature: ArrayLike | None = None,
-    max_logits_bytes: int | None = None,
-    where: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-    reduction: Reduction = "none",
-) -> Reduced:
-    r"""Kullback–Leibler divergence of a teacher's head from a student's: distillation.
-
-    `softmax_kl_divergence` of the two heads' logits, of which neither is held.
-
-    Args:
-      features: the student's, `(..., D)` floating.
-      kernel: the student's, `(D, V)` floating.
-      target_features: the teacher's, `(..., D′)` floating, with the same rows.
-      target_kernel: the teacher's, `(D′, V)` floating, with the same classes. What of the teacher
-        is not differentiated, or behind `jax.lax.stop_gradient`, costs no product.
-      bias: the student's, `(V,)`.
-      target_bias: the teacher's, `(V,)`.
-      softcap: the student's.
-      target_softcap: the teacher's.
-      temperature: above 0. Multiply the loss by its square to keep the size of the gradient.
-      max_logits_bytes: of both logits together; as in `linear_softmax_cross_entropy`.
-      where: `(...)` boolean, False for rows to drop.
-      weights: `(...)`, one per row.
-      reduction: see `jaxent`.
-
-    Returns:
-      `(...)` in nats, at least 0, or what `reduction` makes of it.
-
-    Raises, what is differentiable and kept: as `linear_softmax_cross_entropy`. Numerics: as
-    `softmax_kl_divergence`.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> import jaxent
-      >>> student, teacher = jnp.array([[1.0, 2.0, 3.0]]), jnp.array([[1.0, 2.5, 3.0]])
-      >>> one = jnp.ones((1, 1))
-      >>> print(jaxent.linear_softmax_kl_divergence(one, student, one, teacher))
-      [0.0268]
-
-    References: Hinton et al., "Distilling the knowledge in a neural network", 2015.
-    """
-    student = _heads.head(features, kernel, bias)
-    names = "target_features", "target_kernel", "target_bias"
-    teacher = _heads.head(target_features, target_kernel, target_bias, names)
-    shape, classes = jnp.shape(features)[:-1], student.kernel.shape[1]
-    target_shape = *jnp.shape(target_features)[:-1], teacher.kernel.shape[1]
-    if target_shape != (*shape, classes):
-        raise ValueError(
-            "target_features and target_kernel must have logits of the shape"
-            f" {(*shape, classes)} of those of features and kernel, got {target_shape}"
-        )
-    tokens = _heads.tokens(None, shape, classes, where, weights)
-    dtype = compute_dtype(*student, *teacher)
-    named = {"softcap": softcap, "target_softcap": target_softcap, "temperature": temperature}
-    options = {name: option(name, value, dtype) for name, value in named.items()}
-    arguments = (student, teacher), shape, tokens, options, max_logits_bytes, reduction
-    return _heads.reduced(_kl, *arguments)
-
-
-def _kl(z: tuple[Array, ...], y: None, options: Options) -> Array:
-    student, teacher = widen_both(*z)
-    student, teacher = _rows(student, options["softcap"]), _rows(teacher, options["target_softcap"])
-    return tempered_kl(student, teacher, options["temperature"])
 
 
 @loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE)
@@ -321,13 +237,9 @@ def linear_softmax_stats(
 def _stats(
     z: tuple[Array, ...], tokens: _heads.Tokens, cap: Array | None
 ) -> tuple[SoftmaxStats, Array]:
-    rows = _rows(z[0], cap)
+    rows = _heads.rows(z[0], cap)
     of_label = integer_stats(rows, None, tokens.labels)
     wrong = ~tokens.valid if tokens.kept is None else ~tokens.valid & tokens.kept
     nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
     stats = unlabelled_stats(rows)._replace(nll=nll, miss=miss)
     return stats, jnp.argmax(rows.values, axis=-1).astype(jnp.int32)
-
-
-def _rows(z: Array, cap: Array | None) -> Rows:
-    return Rows(z if cap is None else capped(z, cap))
