@@ -16,6 +16,7 @@ from jaxent.core.divergence import (
     tempered_kl,
 )
 from jaxent.core.dtypes import compute_dtype
+from jaxent.core.exponentials import row_sum
 
 
 @loss()
@@ -231,4 +232,4 @@ def _sum_of(
     if kept is None and rows.kept is not None:
         kept = jnp.broadcast_to(rows.kept[..., None], y.shape)
     made = terms(keep(rows.values, kept, 1), keep(y, kept, 1))
-    return jnp.sum(keep(made, kept, 0), axis=-1)
+    return row_sum(keep(made, kept, 0))

@@ -86,11 +86,17 @@ def _rounding(m: Array, z: Array, gaps: Array) -> Array:
     return (m - (gaps - rounded)) - (z + rounded)
 
 
+@jax.custom_jvp
 def row_sum(x: Array) -> Array:
     """Σ x over the last axis."""
     if x.shape[-1] * x.dtype.itemsize <= _LONG_ROW:
         return _sum(x)
     return lax.platform_dependent(x, cpu=_sum_by_windows, default=_sum)
+
+
+@row_sum.defjvp
+def _row_sum_jvp(primals, tangents):
+    return row_sum(*primals), _sum(*tangents)
 
 
 def _sum(x: Array) -> Array:
