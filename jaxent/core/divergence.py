@@ -56,6 +56,9 @@ def _series(x: Array) -> Array:
     return series * x * x
 
 
+# The rules of terms read their arguments `apart`: what value and slopes share would be stored.
+
+
 @jax.custom_jvp
 def kl_terms(log_p: Array, t: Array) -> Array:
     """t (log t − log p). The derivative by log p is −t, and by t it is log t − log p + 1."""
