@@ -149,6 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         day=datetime.now(UTC).date().isoformat(),
     )
     cases = [case for case in CASES if chosen.loss in case.name and not case.linear]
+    if not cases:
+        parser.error(f"argument --loss: no loss on logits has {chosen.loss} in its name")
     work = list(product(cases, MODES, DTYPES, shardings, map(load, ("jaxent", "optax"))))
     found = []
     for case, mode, dtype, target, contestant in track(work, console=Console(stderr=True)):

@@ -32,7 +32,11 @@ class Contestant(NamedTuple):
 
 def load(name: str) -> Contestant:
     """Imports a library by its name and finds its losses."""
-    return LOADERS[name]()
+    try:
+        return LOADERS[name]()
+    except ModuleNotFoundError as error:
+        message = f"{name} is not installed: {error}; the extras `peers` and `heads` have the peers"
+        raise SystemExit(message) from None
 
 
 def _jaxent() -> Contestant:

@@ -36,7 +36,7 @@ VARIED = {
     "classes": (32000, 64000, 128256, 256000),
     "budget": (2**27, 2**28, 2**29, 2**30, 2**31),
 }
-LABELS = {"rows": "rows", "classes": "classes", "budget": "budget for logits, bytes"}
+LABELS = {"rows": "rows", "classes": "classes", "budget": "max_logits_bytes, MiB"}
 
 
 @dataclass(frozen=True)
@@ -110,19 +110,22 @@ def plot(found: Sequence[Held], file: Path) -> None:
             ]
             for contestant, style in (("jaxent", "o-"), ("optax", "s--")):
                 points = sorted(
-                    (getattr(h, name), h.temp_bytes) for h in on_line if h.contestant == contestant
+                    (getattr(h, name), h.temp_bytes / 2**30)
+                    for h in on_line
+                    if h.contestant == contestant
                 )
                 color = "tab:orange" if contestant == "jaxent" else "black"
                 ax.loglog(*zip(*points, strict=True), style, label=contestant, color=color)
-            allowed = sorted({(getattr(h, name), h.allowed) for h in on_line})
+            allowed = sorted({(getattr(h, name), h.allowed / 2**30) for h in on_line})
             ax.loglog(*zip(*allowed, strict=True), ":", color="tab:blue", label="allowed")
             ax.grid(alpha=0.3, which="both")
-            ax.set_xticks(VARIED[name], [f"{value:,}" for value in VARIED[name]])
+            unit = 2**20 if name == "budget" else 1
+            ax.set_xticks(VARIED[name], [f"{value // unit:,}" for value in VARIED[name]])
             ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
             ax.tick_params(axis="x", labelrotation=20, labelsize="small")
             ax.set_xlabel(LABELS[name])
             ax.set_title(target)
-        axes[line, 0].set_ylabel("temporaries, bytes")
+        axes[line, 0].set_ylabel("temporaries, GiB")
     axes[0, 0].legend()
     figure.suptitle(
         f"Value and gradients of a linear head in bfloat16: {ROWS} rows, {FEATURES} features,"

@@ -1,4 +1,4 @@
-"""What a compiled loss spends its time on: `python -m bench.passes`, on the device that JAX finds.
+"""What a compiled loss spends its time on, on the device that JAX finds.
 
 XLA compiles a loss to passes over its arrays, each a fusion of operations or one operation alone.
 For jaxent's and optax's programs a table lists the passes that take 1 % of the time or more: the
@@ -108,9 +108,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     names: Mapping[str, Case] = {case.name: case for case in CASES}
     parser.add_argument("loss", choices=names, metavar="LOSS", help=f"of {', '.join(names)}")
-    parser.add_argument("--shape", type=parse, default=parse("ImageNet"), help="as of the bench")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--mode", choices=[m for m in MODES if m != "eager"], default="grad")
+    parser.add_argument(
+        "--shape",
+        type=parse,
+        default=parse("ImageNet"),
+        metavar="SHAPE",
+        help="a name or sizes, as of `python -m bench`; default: ImageNet",
+    )
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="default: float32"
+    )
+    modes = [mode for mode in MODES if mode != "eager"]
+    parser.add_argument("--mode", choices=modes, default="grad", help="default: grad")
     chosen = parser.parse_args(argv)
     console = Console()
     if not console.is_terminal:

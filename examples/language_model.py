@@ -182,6 +182,7 @@ def train(text: Text, steps: int, evaluations: int = 8) -> History:
         losses.append(value)
         if len(losses) in evaluated:
             held_out.append(held_out_loss(model, text.held_out))
+            print(f"step {len(losses)}: {held_out[-1]:.3f} nats a held-out token", flush=True)
     return History(np.array(losses), evaluated, np.array(held_out))
 
 
@@ -202,13 +203,14 @@ def plot(history: History, by_frequency: float, memory: dict[str, int]) -> Figur
     left.plot(steps, history.losses, color="tab:orange", alpha=0.5, label="each training batch")
     left.plot(history.evaluated, history.held_out, "o-", color="black", label="held-out text")
     left.axhline(by_frequency, color="tab:blue", linewidth=1, label="token frequencies alone")
-    left.set_title(f"{np.exp(history.held_out[-1]):.0f} is the perplexity of held-out text")
+    left.set_title(f"Perplexity of held-out text: {np.exp(history.held_out[-1]):.0f}")
     left.set_xlabel("step")
     left.set_ylabel("cross-entropy of a token, in nats")
     left.grid(alpha=0.3)
     left.legend()
     bars = right.bar(list(memory), [size / 2**20 for size in memory.values()], color="tab:orange")
     right.bar_label(bars, fmt="{:.0f} MiB")
+    right.margins(y=0.1)
     right.set_title("Temporaries of a step")
     right.set_ylabel("MiB")
     figure.suptitle(f"A transformer of {BLOCKS} blocks, {VOCABULARY} tokens, without its logits")

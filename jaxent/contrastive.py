@@ -3,6 +3,8 @@
 The similarities are queries · keysᵀ, a linear head of which the keys are the kernel.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

@@ -1,5 +1,7 @@
 """Distillation of one linear head into another, from features and kernels."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Divergences between distributions over classes, in nats."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import jax.numpy as jnp

@@ -3,6 +3,8 @@
 A negative logarithm is written 0 − log p, since what is certain informs of 0 and not of −0.
 """
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike

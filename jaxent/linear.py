@@ -6,6 +6,8 @@ them. A reduction to a number makes its gradients together with the value, in th
 losses per row make each chunk's logits again in their backward pass, in four.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

@@ -1,5 +1,7 @@
 """Losses from probabilities."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike

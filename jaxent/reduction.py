@@ -1,5 +1,7 @@
 """The one reduction that every loss shares: where, then weights, then a number."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, get_args
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """Binary losses from logits."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike

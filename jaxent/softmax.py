@@ -1,5 +1,7 @@
 """Softmax losses from logits: each a formula over the statistics of its rows."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 

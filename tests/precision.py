@@ -292,11 +292,12 @@ TABLE = [
 
 def main() -> None:
     print(f"jax {jax.__version__}. Largest error in ulp, value / gradient.")
-    print(f"{'':34}" + "".join(f"{name:>18}" for name in DTYPES) + f"{'bounds':>14}")
+    width = max(len(entry.name) for entry in TABLE)
+    print(" " * width + "".join(f"{name:>18}" for name in DTYPES) + f"{'bounds':>14}")
     for entry in TABLE:
         errors = (measure(entry, dtype) for dtype in DTYPES)
         cells = "".join(f"{f'{v:.2f} / {g:.2f}':>18}" for v, g in errors)
-        print(f"{entry.name:34}{cells}{'{} / {}'.format(*entry.bounds):>14}", flush=True)
+        print(f"{entry.name:{width}}{cells}{'{} / {}'.format(*entry.bounds):>14}", flush=True)
 
 
 if __name__ == "__main__":

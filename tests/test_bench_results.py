@@ -153,8 +153,9 @@ def test_the_readme_is_rewritten_between_the_markers(tmp_path):
         assert text.endswith(f"{readme.END}\nafter\n")
         assert "old" not in text
         assert text.count("A CPU, 2 cores; jax 1, optax 2") == 1
+        assert "| the mean and its gradient, compiled | 2 of 2, 1.9× |  |" in text
         assert "| `squared_error` | float32 | 1.5–2.5 |  | 2.0–4.0 |" in text
-        assert "- keras is wrong in squared_error" in text
+        assert "- keras is wrong in 1 cell of `squared_error`, such as" in text
 
 
 def test_a_readme_without_markers_is_left_alone(tmp_path):
