@@ -21,6 +21,15 @@ have `where` alone, entropies none of them: `reduce_losses` reduces what those r
     over steps and devices first. Where nothing is kept, all are 0. Sums are taken in float32 or
     wider.
 
+`axis_name`
+    Inside `jax.shard_map`, the axis of the mesh, or the axes, over which the classes of softmax
+    losses are split. Each device passes its own classes of logits or kernel, and of labels that are
+    distributions, `class_weights`, `bias` and a `where` of classes. Labels that are class numbers
+    count all classes. What comes back is of all classes, and the same along the axis.
+
+Under `jax.jit` arrays may lie on a mesh of Auto or Explicit axes as they will, and need no name;
+`sharded_linear_softmax_cross_entropy` is the linear loss over a mesh in one call.
+
 Options that are numbers (label_smoothing, z_loss, gamma, alpha, epsilon, temperature, softcap,
 pos_weight) are Python numbers, whose range is checked, or traced arrays, which are differentiable.
 A new value compiles nothing.
@@ -50,6 +59,7 @@ from jaxent.probability import (
 )
 from jaxent.reduction import reduce_losses
 from jaxent.regression import squared_error
+from jaxent.sharded import sharded_linear_softmax_cross_entropy
 from jaxent.sigmoid import sigmoid_binary_cross_entropy, sigmoid_focal_loss
 from jaxent.softmax import (
     poly_loss_cross_entropy,
@@ -78,6 +88,7 @@ __all__ = [
     "poly_loss_cross_entropy",
     "reduce_losses",
     "self_information",
+    "sharded_linear_softmax_cross_entropy",
     "sigmoid_binary_cross_entropy",
     "sigmoid_entropy",
     "sigmoid_focal_loss",

@@ -17,10 +17,12 @@ from jaxent._inputs import (
     expect_integer,
     expect_real,
     expect_shape,
+    expect_split,
     kept_elements,
 )
 from jaxent.core.dtypes import as_rounded
 from jaxent.core.formulas import class_count
+from jaxent.core.mesh import AxisName, sum_over
 from jaxent.core.rows import Rows
 
 
@@ -30,10 +32,12 @@ def rows(
     axis: Axis,
     where: ArrayLike | None,
     weights: ArrayLike | None = None,
+    axis_name: AxisName = None,
 ) -> Rows:
     """Judges an array with a class axis. What is dropped from it is still there."""
     values = jnp.asarray(values)
     expect_floating(name, values)
+    expect_split(name, values, axis_name)
     values = as_rounded(values)
     last = class_axis_last(values, axis)
     if last.shape[-1] == 0:
@@ -45,7 +49,9 @@ def rows(
         expect_shape("where", where, values.shape, f"{name} or of its rows")
         classes = class_axis_last(where, axis)
         where = jnp.any(classes, axis=-1)
-    return Rows(last, classes, kept_elements(last.shape[:-1], where, weights))
+        if axis_name is not None:
+            where = sum_over(axis_name, where.astype(jnp.int32)) > 0
+    return Rows(last, classes, kept_elements(last.shape[:-1], where, weights), axis_name)
 
 
 def class_axis_last(x: Array, axis: Axis) -> Array:

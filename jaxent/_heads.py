@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
+from jax.dtypes import TypePromotionError
 from jax.typing import ArrayLike
 
 from jaxent._classes import class_numbers
 from jaxent._inputs import expect_floating, expect_shape, kept_elements
 from jaxent.core.chunked import per_row, summed
-from jaxent.core.dtypes import compute_dtype, widen
+from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 from jaxent.core.head import Head
+from jaxent.core.mesh import AxisName
 from jaxent.core.rows import Rows
 from jaxent.core.softcap import softcap as capped
 from jaxent.reduction import Reduced, Reduction, count_and_divisor, weighted
@@ -21,6 +24,11 @@ from jaxent.reduction import Reduced, Reduction, count_and_divisor, weighted
 # The default of `max_logits_bytes`: this share of the kernel's size in the dtype of computation,
 # beside whose gradient the logits then weigh little; and at least these bytes.
 SHARE_OF_KERNEL, LEAST_LOGITS_BYTES = 7 / 8, 2**25
+# Options for which a compiler may store further arrays of the logits' size.
+LOGITS_MADE_ANEW = (
+    *("softcap", "target_softcap", "temperature", "scale"),
+    *("label_smoothing", "z_loss"),
+)
 # A formula of logits, labels and options, and these by name.
 Losses = Callable[..., Array]
 Options = dict[str, Any]
@@ -57,6 +65,13 @@ def head(
     if kernel.ndim != 2 or kernel.shape[0] != features.shape[-1] or kernel.shape[1] == 0:
         expected = f"({features.shape[-1]}, V) for {names[0]} of shape {features.shape}"
         raise ValueError(f"{names[1]} must have the shape {expected}, got {kernel.shape}")
+    try:
+        common_dtype(features, kernel)
+    except TypePromotionError:
+        raise TypeError(
+            f"{names[1]} must have a dtype to which JAX promotes that of {names[0]},"
+            f" {features.dtype}, got {kernel.dtype}"
+        ) from None
     if bias is not None:
         bias = jnp.asarray(bias)
         expect_floating(names[2], bias)
@@ -81,14 +96,15 @@ def tokens(
     return Tokens(*(None if x is None else x.reshape(-1) for x in found))
 
 
-def chunk_rows(heads: tuple[Head, ...], max_logits_bytes: int | None) -> int:
-    """How many rows of logits and of their derivatives fit into so many bytes."""
+def chunk_rows(heads: tuple[Head, ...], options: Options, max_logits_bytes: int | None) -> int:
+    """How many rows fit into so many bytes: logits, derivatives, and as much for some options."""
     size = jnp.dtype(compute_dtype(*(x for head in heads for x in head))).itemsize
     if max_logits_bytes is None:
         kernels = sum(head.kernel.size * size for head in heads)
         max_logits_bytes = max(LEAST_LOGITS_BYTES, int(kernels * SHARE_OF_KERNEL))
     classes = sum(head.kernel.shape[1] for head in heads)
-    return max(1, max_logits_bytes // max(1, 2 * classes * size))
+    arrays = 2 * (1 + sum(options.get(name) is not None for name in LOGITS_MADE_ANEW))
+    return max(1, max_logits_bytes // max(1, arrays * classes * size))
 
 
 def reduced(
@@ -101,7 +117,8 @@ def reduced(
     reduction: Reduction,
 ) -> Reduced:
     """Losses of rows of a shape, reduced, their logits made in chunks."""
-    formula, chunk = partial(_weighted, losses), chunk_rows(heads, max_logits_bytes)
+    formula = partial(_weighted, losses)
+    chunk = chunk_rows(heads, options, max_logits_bytes)
     arguments = formula, chunk, heads, tokens.used, tokens, options
     if reduction == "none":
         return per_row(*arguments).reshape(shape)
@@ -116,6 +133,11 @@ def _weighted(losses: Losses, z: tuple[Array, ...], tokens: Tokens, options: Opt
     return weighted(made, tokens.kept, tokens.weights, tokens.valid)
 
 
-def rows(z: Array, softcap: Array | None) -> Rows:
+def without_left_out(rows: Rows) -> Rows:
+    """The rows without the classes at −inf, which a bias leaves out, as `where` would drop them."""
+    return replace(rows, classes=~jnp.isneginf(rows.values))
+
+
+def rows(z: Array, softcap: Array | None, axis_name: AxisName) -> Rows:
     """The rows of logits z, capped."""
-    return Rows(z if softcap is None else capped(z, softcap))
+    return Rows(z if softcap is None else capped(z, softcap), axis_name=axis_name)

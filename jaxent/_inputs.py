@@ -19,9 +19,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 from jax.typing import ArrayLike, DTypeLike
 
+from jaxent._explicit import with_explicit_axes
 from jaxent.core.dtypes import compute_dtype
+from jaxent.core.mesh import AxisName, varying
 from jaxent.core.stats import KEPT_FOR_BACKWARD
 
 P = ParamSpec("P")
@@ -60,7 +63,7 @@ def loss(
             loss = functools.partial(function, **fixed)
             return jax.checkpoint(loss, policy=kept, prevent_cse=False)(**arguments)
 
-        compiled = jax.jit(keeping_arguments, static_argnames=static)
+        compiled = with_explicit_axes(jax.jit(keeping_arguments, static_argnames=static))
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -154,9 +157,27 @@ def _symmetric(symmetric: Any) -> bool:
     return symmetric
 
 
+def _mesh_axis(argument: str, axis: Any) -> AxisName:
+    names = axis if isinstance(axis, tuple) else (axis,)
+    if axis is not None and not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{argument} must be a name, a tuple of names or None, got {axis!r}")
+    return axis
+
+
+def _mesh(mesh: Any) -> Mesh:
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"mesh must be a jax.sharding.Mesh, got {type(mesh).__name__}: {mesh!r}")
+    return mesh
+
+
 # Arguments that a program is compiled for, with their judges.
 STATIC: dict[str, Callable[[Any], Any]] = {
     "axis": _axis,
+    "mesh": _mesh,
+    **{
+        argument: functools.partial(_mesh_axis, argument)
+        for argument in ("axis_name", "data_axis", "vocab_axis", "feature_axis")
+    },
     "reduction": _reduction,
     "max_logits_bytes": _max_logits_bytes,
     "symmetric": _symmetric,
@@ -187,6 +208,22 @@ def expect_boolean(name: str, x: Array) -> None:
 def expect_shape(name: str, x: Array, shape: tuple[int, ...], source: str) -> None:
     with _explained(ValueError, f"{name} must have the shape {shape} of {source}, got {x.shape}"):
         chex.assert_shape(x, shape)
+
+
+def expect_split(name: str, x: Array, axis_name: AxisName) -> None:
+    """Inside `shard_map`, an array of which every device along an axis has a part of its own."""
+    axes = (axis_name,) if isinstance(axis_name, str) else axis_name or ()
+    for axis in axes:
+        try:
+            jax.lax.axis_size(axis)
+        except NameError:
+            message = f"axis_name must name an axis of the mesh of a jax.shard_map, got {axis!r}"
+            raise ValueError(message) from None
+        if axis not in varying(x):
+            raise ValueError(
+                f"{name} must be split along the mesh axis {axis!r} of axis_name by a"
+                f" jax.shard_map with check_vma=True, got what varies over {sorted(varying(x))}"
+            )
 
 
 @contextmanager

@@ -36,7 +36,9 @@ def info_nce(
 
     With s_ij = queries_i · keys_j over temperature T:
 
-        ℓ_i = −log softmax(s_i)_i
+        ℓ_i = −log softmax(s_i)_i        ∂ℓ_i/∂s_ij = p_ij − [j = i]
+
+        ∂ℓ_i/∂T = −Σ_j (p_ij − [j = i]) s_ij / T,  p_i = softmax(s_i)
 
     and where it is symmetric the mean of that and the same with queries and keys exchanged. The
     vectors are taken as they are: divide them by their norms for cosine similarities.
@@ -75,14 +77,14 @@ def info_nce(
     2018; Chen et al., "SimCLR", 2020; Radford et al., "CLIP", 2021.
     """
     queries, keys = jnp.asarray(queries), jnp.asarray(keys)
-    for name, x in (("queries", queries), ("keys", keys)):
+    for name, x, shape in (("queries", queries, "(N, D)"), ("keys", keys, "(M, D)")):
         expect_floating(name, x)
         if x.ndim != 2:
-            raise ValueError(f"{name} must have the shape (N, D), got {x.shape}")
+            raise ValueError(f"{name} must have the shape {shape}, got {x.shape}")
     n, m = len(queries), len(keys)
     enough = m == n if symmetric else m >= n
     if not enough or keys.shape[1] != queries.shape[1]:
-        rows = f"{n}" if symmetric else f"M ≥ {n}"
+        rows = f"{n} where symmetric" if symmetric else f"M ≥ {n}"
         raise ValueError(
             f"keys must have the shape ({rows}, {queries.shape[1]}) for queries of shape"
             f" {queries.shape}, got {keys.shape}"

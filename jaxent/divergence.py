@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax.numpy as jnp
 from jax import Array
@@ -18,7 +19,8 @@ from jaxent.core.divergence import (
     tempered_kl,
 )
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.exponentials import row_sum
+from jaxent.core.mesh import AxisName
+from jaxent.core.sums import row_sum
 
 
 @loss()
@@ -141,6 +143,7 @@ def softmax_kl_divergence(
     where: ArrayLike | None = None,
     *,
     temperature: ArrayLike | None = None,
+    axis_name: AxisName = None,
 ) -> Array:
     r"""Kullback–Leibler divergence of softmax(target_logits) from softmax(logits): distillation.
 
@@ -155,6 +158,7 @@ def softmax_kl_divergence(
       where: of the rows' shape, or of the logits' to drop classes from both softmaxes.
       temperature: above 0. Hinton multiplies the loss by T², to keep the size of its gradient;
         do so outside.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
 
     Returns:
       `(...)` in nats, at least 0; +inf where the student is at −inf and the teacher is not.
@@ -174,11 +178,11 @@ def softmax_kl_divergence(
 
     References: Hinton et al., "Distilling the knowledge in a neural network", 2015.
     """
-    rows = _classes.rows("logits", logits, axis, where)
+    rows = _classes.rows("logits", logits, axis, where, axis_name=axis_name)
     target_logits = jnp.asarray(target_logits)
     expect_real("target_logits", target_logits)
     expect_shape("target_logits", target_logits, jnp.shape(logits), "logits")
-    target_rows = rows._replace(values=_classes.class_axis_last(target_logits, axis))
+    target_rows = replace(rows, values=_classes.class_axis_last(target_logits, axis))
     dtype = compute_dtype(rows.values, target_logits)
     return tempered_kl(rows, target_rows, option("temperature", temperature, dtype))
 

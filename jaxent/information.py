@@ -14,6 +14,7 @@ from jaxent._inputs import Axis, expect_floating, loss
 from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
+from jaxent.core.mesh import AxisName
 from jaxent.core.xlogy import xlogx
 
 
@@ -81,7 +82,7 @@ def entropy(probs: ArrayLike, axis: Axis = -1) -> Array:
 
 
 @loss()
-def softmax_entropy(logits: ArrayLike, axis: Axis = -1) -> Array:
+def softmax_entropy(logits: ArrayLike, axis: Axis = -1, *, axis_name: AxisName = None) -> Array:
     r"""Entropy of the softmax of logits.
 
     For p = softmax(z):
@@ -91,6 +92,7 @@ def softmax_entropy(logits: ArrayLike, axis: Axis = -1) -> Array:
     Args:
       logits: `(..., V, ...)` floating.
       axis: the class axis, several of them, or None for all.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
 
     Returns:
       `(...)` in nats.
@@ -112,7 +114,8 @@ def softmax_entropy(logits: ArrayLike, axis: Axis = -1) -> Array:
 
     Agrees with: `torch.distributions.Categorical(logits=logits).entropy()`.
     """
-    return unlabelled_stats(_classes.rows("logits", logits, axis, None)).entropy
+    rows = _classes.rows("logits", logits, axis, None, axis_name=axis_name)
+    return unlabelled_stats(rows).entropy
 
 
 @loss()

@@ -8,19 +8,25 @@ losses per row make each chunk's logits again in their backward pass, in four.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes, _heads
-from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, loss, option
+from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, expect_split, loss, option
 from jaxent.core import formulas
 from jaxent.core.chunked import KEPT_GRADIENTS, per_row
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import compute_dtype
+from jaxent.core.exponentials import argmax
 from jaxent.core.head import Head
 from jaxent.core.integer import integer_stats
+from jaxent.core.mesh import AxisName, count_over
+from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats
 from jaxent.reduction import Reduced, Reduction
 
@@ -37,6 +43,7 @@ def linear_softmax_cross_entropy(
     z_loss: ArrayLike | None = None,
     class_weights: ArrayLike | None = None,
     max_logits_bytes: int | None = None,
+    axis_name: AxisName = None,
     where: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
@@ -52,7 +59,8 @@ def linear_softmax_cross_entropy(
       features: `(..., D)` floating; the last hidden states of a model.
       kernel: `(D, V)` floating. A tied embedding `(V, D)` is passed as its transpose.
       labels: `(...)` integers in [0, V), as in `softmax_cross_entropy_with_integer_labels`.
-      bias: `(V,)` floating. A class of bias −inf, such as padding of the vocabulary, is left out.
+      bias: `(V,)` floating. A class of bias −inf, such as padding of the vocabulary, is left out,
+        of label smoothing, too.
       softcap: c > 0 for c · tanh(z/c), as in Gemma 2.
       label_smoothing: in [0, 1].
       z_loss: at least 0.
@@ -60,6 +68,7 @@ def linear_softmax_cross_entropy(
       max_logits_bytes: what the logits of a chunk of rows may take together with their derivatives,
         in float32, for each call that `vmap` makes of one; at least a row is taken.
         Default: 7/8 of the kernel's size in float32, and at least 32 MiB.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       where: `(...)` boolean, False for rows to drop.
       weights: `(...)`, one per row.
       reduction: see `jaxent`. Other than "none" it takes one matrix product less to differentiate.
@@ -86,7 +95,9 @@ def linear_softmax_cross_entropy(
 
     Differentiable: in both modes, to any order, by `features`, `kernel`, `bias` and every option.
     Kept for the backward pass: of a number its gradients in float32, of losses the arguments.
-    A `jax.checkpoint` around losses per row, with a policy that saves products, saves the logits.
+    A `jax.checkpoint` around losses per row, with a policy that saves products, saves the logits. A
+    `lax.scan` that is differentiated from outside keeps what it keeps once a step: take gradients
+    inside of it, or put `jax.checkpoint` around the loss of a number.
 
     Agrees with: `softmax_cross_entropy_with_integer_labels(features @ kernel, labels)`.
 
@@ -95,15 +106,13 @@ def linear_softmax_cross_entropy(
     """
     head = _heads.head(features, kernel, bias)
     numbers = {"softcap": softcap, "label_smoothing": label_smoothing, "z_loss": z_loss}
-    tail = max_logits_bytes, where, weights, reduction
+    tail = max_logits_bytes, axis_name, where, weights, reduction
     return _of_class_numbers(_cross_entropy, head, features, labels, numbers, class_weights, *tail)
 
 
-def _cross_entropy(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:
+def _cross_entropy(rows: Rows, y: Array, options: _heads.Options) -> Array:
     names = "class_weights", "label_smoothing", "z_loss"
-    return formulas.cross_entropy(
-        _heads.rows(z[0], options["softcap"]), y, *(options[name] for name in names)
-    )
+    return formulas.cross_entropy(rows, y, *(options[name] for name in names))
 
 
 @loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, gamma=NON_NEGATIVE)
@@ -117,6 +126,7 @@ def linear_softmax_focal_loss(
     softcap: ArrayLike | None = None,
     class_weights: ArrayLike | None = None,
     max_logits_bytes: int | None = None,
+    axis_name: AxisName = None,
     where: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
@@ -124,6 +134,9 @@ def linear_softmax_focal_loss(
     r"""Focal loss of a linear head: `softmax_focal_loss` of logits that are not held.
 
         ℓ = w_y (1 − p_y)^γ (−log p_y),  p = softmax(softcap(features · kernel + bias))
+
+    Its derivatives are those of `softmax_focal_loss`, carried on as in
+    `linear_softmax_cross_entropy`.
 
     Args:
       features: `(..., D)` floating.
@@ -134,6 +147,7 @@ def linear_softmax_focal_loss(
       softcap: c > 0 for c · tanh(z/c).
       class_weights: `(V,)`, one per class.
       max_logits_bytes: as in `linear_softmax_cross_entropy`.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       where: `(...)` boolean, False for rows to drop.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
@@ -150,39 +164,49 @@ def linear_softmax_focal_loss(
       >>> print(jaxent.linear_softmax_focal_loss(features, kernel, jnp.array([0, 0])))
       [4.492e-05 3.895e+00]
 
+    Agrees with: `softmax_focal_loss(features @ kernel, labels, gamma=gamma)`.
+
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
     head = _heads.head(features, kernel, bias)
     numbers = {"softcap": softcap, "gamma": gamma}
-    tail = max_logits_bytes, where, weights, reduction
+    tail = max_logits_bytes, axis_name, where, weights, reduction
     return _of_class_numbers(_focal, head, features, labels, numbers, class_weights, *tail)
 
 
-def _focal(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:
-    rows = _heads.rows(z[0], options["softcap"])
+def _focal(rows: Rows, y: Array, options: _heads.Options) -> Array:
     return formulas.focal_loss(rows, y, options["class_weights"], options["gamma"])
 
 
 def _of_class_numbers(
-    losses: _heads.Losses,
+    losses: Callable[[Rows, Array, _heads.Options], Array],
     head: Head,
     features: ArrayLike,
     labels: ArrayLike,
     numbers: dict[str, ArrayLike | None],
     class_weights: ArrayLike | None,
     max_logits_bytes: int | None,
+    axis_name: AxisName,
     where: ArrayLike | None,
     weights: ArrayLike | None,
     reduction: Reduction,
 ) -> Reduced:
-    """Losses of logits, labels, class weights and options that are numbers, judged and reduced."""
+    """Losses of rows, labels, class weights and options that are numbers, judged and reduced."""
+    expect_split("kernel", head.kernel, axis_name)
     shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
     dtype = compute_dtype(*head)
     options = {name: option(name, value, dtype) for name, value in numbers.items()}
     by_class = _classes.class_vector("class_weights", class_weights, classes, dtype)
     options["class_weights"] = by_class
-    tokens = _heads.tokens(labels, shape, classes, where, weights)
-    return _heads.reduced(losses, (head,), shape, tokens, options, max_logits_bytes, reduction)
+    tokens = _heads.tokens(labels, shape, count_over(axis_name, classes), where, weights)
+
+    def of_logits(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:
+        rows = _heads.rows(z[0], options["softcap"], axis_name)
+        if head.bias is not None and options.get("label_smoothing") is not None:
+            rows = _heads.without_left_out(rows)
+        return losses(rows, y, options)
+
+    return _heads.reduced(of_logits, (head,), shape, tokens, options, max_logits_bytes, reduction)
 
 
 @loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE)
@@ -194,6 +218,7 @@ def linear_softmax_stats(
     bias: ArrayLike | None = None,
     softcap: ArrayLike | None = None,
     max_logits_bytes: int | None = None,
+    axis_name: AxisName = None,
     where: ArrayLike | None = None,
 ) -> tuple[SoftmaxStats, Array]:
     """The statistics of a linear head's logits, and the class of the largest, from one pass.
@@ -208,6 +233,7 @@ def linear_softmax_stats(
       bias: `(V,)` floating.
       softcap: c > 0 for c · tanh(z/c).
       max_logits_bytes: as in `linear_softmax_cross_entropy`.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       where: `(...)` boolean. The statistics of a row dropped are finite and meaningless: drop it in
         `reduce_losses` too.
 
@@ -228,20 +254,27 @@ def linear_softmax_stats(
       0.7025 0.5
     """
     head = _heads.head(features, kernel, bias)
+    expect_split("kernel", head.kernel, axis_name)
     shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
-    tokens = _heads.tokens(labels, shape, classes, where, None)
+    tokens = _heads.tokens(labels, shape, count_over(axis_name, classes), where, None)
     cap = option("softcap", softcap, compute_dtype(*head))
-    chunk = _heads.chunk_rows((head,), max_logits_bytes)
-    made = per_row(_stats, chunk, (head,), tokens.used, tokens, cap)
+    chunk = _heads.chunk_rows((head,), {"softcap": cap}, max_logits_bytes)
+    of_logits = partial(_stats, head.bias is not None, axis_name)
+    made = per_row(of_logits, chunk, (head,), tokens.used, tokens, cap)
     return jax.tree.map(lambda x: x.reshape(shape), made)
 
 
 def _stats(
-    z: tuple[Array, ...], tokens: _heads.Tokens, cap: Array | None
+    biased: bool,
+    axis_name: AxisName,
+    z: tuple[Array, ...],
+    tokens: _heads.Tokens,
+    cap: Array | None,
 ) -> tuple[SoftmaxStats, Array]:
-    rows = _heads.rows(z[0], cap)
+    rows = _heads.rows(z[0], cap, axis_name)
+    rows = _heads.without_left_out(rows) if biased else rows
     of_label = integer_stats(rows, None, tokens.labels)
     wrong = ~tokens.valid if tokens.kept is None else ~tokens.valid & tokens.kept
     nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
     stats = unlabelled_stats(rows)._replace(nll=nll, miss=miss)
-    return stats, jnp.argmax(rows.values, axis=-1).astype(jnp.int32)
+    return stats, argmax(rows, stats.max)

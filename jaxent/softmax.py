@@ -12,6 +12,7 @@ from jaxent.core.dtypes import compute_dtype
 from jaxent.core.formulas import cross_entropy, focal_loss, with_z_loss
 from jaxent.core.integer import integer_stats
 from jaxent.core.labels import smooth
+from jaxent.core.mesh import AxisName
 from jaxent.core.stats import SoftmaxStats
 from jaxent.reduction import Reduced, Reduction, reduce
 
@@ -26,6 +27,7 @@ def softmax_cross_entropy(
     label_smoothing: ArrayLike | None = None,
     z_loss: ArrayLike | None = None,
     class_weights: ArrayLike | None = None,
+    axis_name: AxisName = None,
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
@@ -47,6 +49,7 @@ def softmax_cross_entropy(
       label_smoothing: in [0, 1].
       z_loss: at least 0; 1e-4 is usual.
       class_weights: `(V,)`.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
@@ -78,7 +81,7 @@ def softmax_cross_entropy(
     Szegedy et al., "Rethinking the Inception architecture", 2016 (smoothing); Chowdhery et al.,
     "PaLM", 2022 (z-loss).
     """
-    rows = _classes.rows("logits", logits, axis, where, weights)
+    rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
     t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
     dtype = compute_dtype(rows.values, t)
     smoothing = option("label_smoothing", label_smoothing, dtype)
@@ -100,6 +103,7 @@ def softmax_cross_entropy_with_integer_labels(
     label_smoothing: ArrayLike | None = None,
     z_loss: ArrayLike | None = None,
     class_weights: ArrayLike | None = None,
+    axis_name: AxisName = None,
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
@@ -124,6 +128,7 @@ def softmax_cross_entropy_with_integer_labels(
       z_loss: at least 0; 1e-4 is usual.
       class_weights: `(V,)`. PyTorch's weighted mean is this with `weights=class_weights[labels]`
         in place of `class_weights` and `reduction="weighted_mean"`.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
@@ -146,8 +151,8 @@ def softmax_cross_entropy_with_integer_labels(
 
     Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)`.
     """
-    rows = _classes.rows("logits", logits, axis, where, weights)
-    y, valid = _classes.class_numbers("logits", labels, rows.values.shape)
+    rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
+    y, valid = _classes.class_numbers("logits", labels, rows.shape)
     dtype = compute_dtype(rows.values)
     by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
     smoothing = option("label_smoothing", label_smoothing, dtype)
@@ -165,6 +170,7 @@ def softmax_focal_loss(
     *,
     gamma: ArrayLike = 2.0,
     class_weights: ArrayLike | None = None,
+    axis_name: AxisName = None,
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
@@ -182,6 +188,7 @@ def softmax_focal_loss(
       where: of the rows' shape to drop rows, or of the logits' to drop classes.
       gamma: at least 0; 0 gives the cross-entropy.
       class_weights: `(V,)`, the α of the paper, one per class.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
@@ -205,8 +212,8 @@ def softmax_focal_loss(
 
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
-    rows = _classes.rows("logits", logits, axis, where, weights)
-    y, valid = _classes.class_numbers("logits", labels, rows.values.shape)
+    rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
+    y, valid = _classes.class_numbers("logits", labels, rows.shape)
     dtype = compute_dtype(rows.values)
     by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
     losses = focal_loss(rows.only(valid), y, by_class, number("gamma", gamma, dtype))
@@ -221,6 +228,7 @@ def poly_loss_cross_entropy(
     epsilon: ArrayLike = 2.0,
     axis: Axis = -1,
     where: ArrayLike | None = None,
+    axis_name: AxisName = None,
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
@@ -236,6 +244,7 @@ def poly_loss_cross_entropy(
       epsilon: the coefficient of the first polynomial term; −1 to 6 in the paper.
       axis: the class axis or axes.
       where: of the rows' shape to drop rows, or of the logits' to drop classes.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
@@ -257,7 +266,7 @@ def poly_loss_cross_entropy(
 
     References: Leng et al., "PolyLoss", 2022.
     """
-    rows = _classes.rows("logits", logits, axis, where, weights)
+    rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
     t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
     stats = target_stats(rows, t)
     losses = stats.nll + number("epsilon", epsilon, stats.nll.dtype) * stats.miss
@@ -270,6 +279,8 @@ def softmax_stats(
     labels: ArrayLike,
     axis: Axis = -1,
     where: ArrayLike | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> SoftmaxStats:
     """The statistics that softmax losses are formulas of: build your own loss on them.
 
@@ -281,6 +292,7 @@ def softmax_stats(
       axis: the class axis or axes.
       where: of the rows' shape or of the logits', as in the losses. The statistics of a dropped
         row are finite and meaningless: drop it in `reduce_losses` too.
+      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
 
     Returns:
       `SoftmaxStats`, a named tuple of arrays of the rows' shape: `max`, `rest`, `nll`, `miss`,
@@ -300,11 +312,11 @@ def softmax_stats(
       >>> print(jax.grad(loss)(jnp.array([[1.0, 2.0, 3.0]]), jnp.array([2])))
       [[ 0.0886 0.2433 -0.3319]]
     """
-    rows = _classes.rows("logits", logits, axis, where)
+    rows = _classes.rows("logits", logits, axis, where, axis_name=axis_name)
     if not jnp.issubdtype(jnp.asarray(labels).dtype, jnp.integer):
         t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
         return target_stats(rows, t)
-    y, valid = _classes.class_numbers("logits", labels, rows.values.shape)
+    y, valid = _classes.class_numbers("logits", labels, rows.shape)
     of_label = integer_stats(rows.only(valid), None, y)
     wrong = ~valid if rows.kept is None else ~valid & rows.kept
     nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))

@@ -35,7 +35,7 @@ from tests.makers import (
 @dataclasses.dataclass(frozen=True)
 class Case:
     name: str
-    function: Callable  # of the arrays alone
+    function: Callable  # of the arrays, and keywords of the loss
     arrays: Callable[[np.random.Generator, tuple[int, ...]], tuple]  # for a batch of a shape
     differentiable: tuple[int, ...]  # which arrays are floating and differentiated
     elementwise: bool  # a loss per element, rather than per row of classes
@@ -52,9 +52,9 @@ def case(name, function, makers, keywords=(), *, elementwise=False, fixed=()):
     """A case whose arrays come from `makers`, those behind the positional ones by `keywords`."""
     positional = len(makers) - len(keywords)
 
-    def call(*arrays):
+    def call(*arrays, **further):
         named = dict(zip(keywords, arrays[positional:], strict=True))
-        return function(*arrays[:positional], **named)
+        return function(*arrays[:positional], **named, **further)
 
     def arrays(rng, batch):
         return tuple(np.asarray(make(rng, batch)) for make in makers)
@@ -71,19 +71,19 @@ def case(name, function, makers, keywords=(), *, elementwise=False, fixed=()):
     )
 
 
-def sum_of_stats(z, labels, where=None):
-    stats = jaxent.softmax_stats(z, labels, where=where)
+def sum_of_stats(z, labels, where=None, **further):
+    stats = jaxent.softmax_stats(z, labels, where=where, **further)
     return stats.lse + stats.nll + stats.miss + stats.sum_nll + stats.entropy
 
 
-def sum_of_linear_stats(x, W, labels):
-    stats, best = jaxent.linear_softmax_stats(x, W, labels, max_logits_bytes=2 * 8 * V)
+def sum_of_linear_stats(x, W, labels, **further):
+    stats, best = jaxent.linear_softmax_stats(x, W, labels, max_logits_bytes=4 * 8 * V, **further)
     stated = stats.lse + stats.nll + stats.miss + stats.sum_nll + stats.entropy
     return stated + (best == labels.astype(best.dtype)).astype(stated.dtype)
 
 
-def sum_of_kept_stats(z, t, where):
-    return sum_of_stats(z, jnp.where(where, t, 0), where)
+def sum_of_kept_stats(z, t, where, **further):
+    return sum_of_stats(z, jnp.where(where, t, 0), where, **further)
 
 
 TAIL = ("where", "weights")

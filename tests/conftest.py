@@ -1,12 +1,12 @@
-"""Every test runs under strict dtype promotion, with rank promotion an error, on two devices."""
+"""Every test runs under strict dtype promotion, with rank promotion an error, on eight devices."""
 
 import hypothesis
 import jax
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Two devices of one CPU, so that what is mapped over devices is cut in parts.
-jax.config.update("jax_num_cpu_devices", 2)
+# Eight devices of one CPU, so that what is mapped over devices is cut in parts.
+jax.config.update("jax_num_cpu_devices", 8)
 
 hypothesis.settings.register_profile("jaxent", deadline=None, max_examples=20, derandomize=True)
 hypothesis.settings.load_profile("jaxent")

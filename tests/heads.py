@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxent._heads import LOGITS_MADE_ANEW
+
 D = 16
 
 
@@ -78,9 +80,10 @@ def kl(x, W, t, U, temperature=1.0):
     return jnp.sum(jnp.exp(log_t) * (log_t - log_p), axis=-1)
 
 
-def bytes_of(rows, classes, itemsize=4):
-    """A budget that so many rows of logits fit into."""
-    return rows * classes * itemsize
+def bytes_of(rows, classes, itemsize=4, options=()):
+    """A budget for so many rows at a time, given these options."""
+    anew = sum(name in LOGITS_MADE_ANEW for name in options)
+    return 2 * (1 + anew) * rows * classes * itemsize
 
 
 def relative(got, want):

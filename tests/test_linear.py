@@ -44,7 +44,7 @@ def exact(y, arrays, options, naive=heads.mean):
 def check(n, classes, names, chunk, loss=cross_entropy, naive=heads.mean):
     (x, W, y), options = heads.problem(n, classes, names)
     mean = functools.partial(
-        loss, reduction="mean", max_logits_bytes=heads.bytes_of(chunk, classes)
+        loss, reduction="mean", max_logits_bytes=heads.bytes_of(chunk, classes, options=names)
     )
     function, floats = by_floats(mean, y, options)
     value, gradients = jax.jit(jax.value_and_grad(function, (0, 1, 2)))(x, W, floats)
@@ -77,19 +77,82 @@ def test_focal(names):
     check(7, 1000, names, chunk=2, loss=focal, naive=naive)
 
 
-@pytest.mark.parametrize("spread", [1, 4, 40])
-def test_bfloat16_gradients(spread):
-    """Rounded as operands and once at the end, also where the loss has a factor."""
-    (x, W, y), _ = heads.problem(512, 4000, spread=spread)
-    x, W = jnp.asarray(x, jnp.bfloat16), jnp.asarray(W, jnp.bfloat16)
+@pytest.mark.parametrize("spread", [4, 40])
+def test_float32_of_peaked_logits(spread):
+    (x, W, y), _ = heads.problem(200, 1000, spread=spread)
     mean = functools.partial(
-        cross_entropy, reduction="mean", max_logits_bytes=heads.bytes_of(100, 4000)
+        cross_entropy, reduction="mean", max_logits_bytes=heads.bytes_of(30, 1000)
     )
-    got = jax.jit(jax.grad(mean, (0, 1)))(x, W, y)
+    value, gradients = jax.jit(jax.value_and_grad(mean, (0, 1)))(x, W, y)
+    want, want_gradients = exact(y, (x, W), {})
+    np.testing.assert_allclose(value, want, rtol=1e-6)
+    for got, by in zip(gradients, want_gradients[:2], strict=True):
+        assert heads.relative(got, by) <= 2e-6
+
+
+def errors_in_16_bits(dtype, spread, right, reduction):
+    """Of the gradients, relative in norm, with many chunks.
+
+    Also by a model that is right, whose logits' derivatives are no powers of two.
+    """
+    (x, W, y), _ = heads.problem(300, 1000, spread=spread)
+    x, W = (jnp.asarray(a, dtype) for a in (x, W))
+    y = np.argmax(np.float64(x) @ np.float64(W), axis=-1) if right else y
+    loss = functools.partial(
+        cross_entropy, reduction=reduction, max_logits_bytes=heads.bytes_of(9, 1000)
+    )
+    scale = 1 / len(y) if reduction == "none" else 1
+    got = jax.jit(jax.grad(lambda x, W: jnp.sum(loss(x, W, y)) * scale, (0, 1)))(x, W)
     _, want = exact(y, (x, W), {})
     for g, w in zip(got, want[:2], strict=True):
-        assert g.dtype == jnp.bfloat16
-        assert heads.relative(g, w) < 2e-3
+        assert g.dtype == dtype
+        # What float16 has no normal numbers for, it can only hold in steps.
+        step = np.sqrt(w.size) * float(jnp.finfo(dtype).smallest_subnormal)
+        yield (np.linalg.norm(np.float64(g) - w) - step) / np.linalg.norm(w)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("spread", [1, 4, 40])
+@pytest.mark.parametrize(("dtype", "error"), [("bfloat16", 2e-3), ("float16", 3e-4)])
+def test_gradients_in_16_bits(dtype, error, spread, right, reduction):
+    """Rounded once, at the end."""
+    assert max(errors_in_16_bits(dtype, spread, right, reduction)) < error
+
+
+@pytest.fixture
+def as_on_accelerators(monkeypatch):
+    """The ways that other devices than the CPU take."""
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *a, default, **_: default(*a))
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.usefixtures("as_on_accelerators")
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_bfloat16_gradients_on_accelerators(reduction):
+    """Rounded as operands of a product, too."""
+    assert max(errors_in_16_bits("bfloat16", 4, True, reduction)) < 3e-3
+
+
+@pytest.mark.usefixtures("as_on_accelerators")
+def test_float16_gradients_on_accelerators():
+    """The logits' derivatives of a large vocabulary would be below its smallest numbers."""
+    (x, W, y), _ = heads.problem(20, 20000)
+    x, W = jnp.asarray(x * 30, "float16"), jnp.asarray(W / 300, "float16")
+    mean = functools.partial(cross_entropy, reduction="mean", label_smoothing=1.0)
+    got = jax.jit(jax.grad(mean, 1))(x, W, y)
+    _, want = exact(y, (x, W), {"label_smoothing": np.ones(())})
+    assert heads.relative(got, want[1]) < 1e-3
+
+
+def test_second_derivatives_in_float16_do_not_overflow():
+    """Those of a sum of many rows would."""
+    x, W = jnp.full((3000, 1), 50, jnp.float16), jnp.zeros((1, 2), jnp.float16)
+    mean = functools.partial(cross_entropy, x, labels=jnp.zeros(3000, int), reduction="mean")
+    along = jax.jvp(jax.grad(mean), (W,), (jnp.array([[1, 0]], jnp.float16),))[1]
+    np.testing.assert_allclose(along, [[625, -625]])
 
 
 @st.composite

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jax.test_util
 import numpy as np
 import pytest
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import PartitionSpec
 
 from tests.cases import CASES, Case
 from tests.totals import TOTALS
@@ -216,7 +216,7 @@ def test_vmap_of_gradients_and_hessians(case):
 def test_shard_map_over_the_batch(case):
     """The losses and gradients of each device's part, arrays without a batch on every device."""
     arrays = case.make(BATCH, np.float64)
-    mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=(AxisType.Auto,))
+    mesh = jax.sharding.Mesh(jax.devices()[: BATCH[0]], "batch")
     batch, everywhere = PartitionSpec("batch"), PartitionSpec()
     sharded = jax.shard_map(
         case.function,

@@ -27,9 +27,9 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-from jaxent.core.dtypes import compute_dtype, widen
+from jaxent.core.dtypes import widen
 from jaxent.core.head import Head, logits, logits_dot, no_gradients, pull
-from jaxent.core.mesh import varying_alike
+from jaxent.core.mesh import summed_to_vary_like, varying, varying_over
 from jaxent.core.tangents import along_moving, moves, restricted, total
 
 T = TypeVar("T")
@@ -42,7 +42,6 @@ Heads = tuple[Head, ...]
 Formula = Callable[[tuple[Array, ...], Any, Any], Any]
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def per_row(
     formula: Formula, chunk: int, heads: Heads, kept: Array | None, rows: Any, options: Any
 ) -> Any:
@@ -51,7 +50,13 @@ def per_row(
     `rows` are what the formula takes besides logits, (N, ...) each; `options` are whole; where they
     are floating, both are wide. Features of rows that are not `kept` (None: all are) count as 0.
     """
+    # Before the loop, the transpose of which then adds up devices' gradients once.
+    heads = varying_over(varying(heads), heads)
+    return _per_row(formula, chunk, heads, kept, rows, options)
 
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _per_row(formula, chunk, heads, kept, rows, options):
     def of_chunk(start, size):
         here, _, rows_here = _chunk_of(heads, kept, rows, start, size)
         return formula(tuple(map(logits, here)), rows_here, options)
@@ -79,19 +84,22 @@ def _per_row_jvp(formula, chunk, primals, tangents):
     def of_chunk(start, size):
         return jax.checkpoint(partial(along_chunk, size=size), prevent_cse=False)(start)
 
-    made = per_row(formula, chunk, *primals)
+    made = _per_row(formula, chunk, *primals)
     found = iter(_over_chunks(of_chunk, len(heads[0].features), chunk))
     return made, jax.tree.map(lambda x: next(found) if _is_floating(x) else _still(x), made)
 
 
-per_row.defjvp(_per_row_jvp, symbolic_zeros=True)
+_per_row.defjvp(_per_row_jvp, symbolic_zeros=True)
 
 
 def summed(
     formula: Formula, chunk: int, heads: Heads, kept: Array | None, rows: Any, options: Any
 ) -> Array:
     """The sum of the formula's losses (N,); arguments as of `per_row`."""
-    return _summed(formula, chunk, *varying_alike((heads, kept, rows, options)))
+    by_row = varying([head.features for head in heads], kept, rows)
+    kept, rows, options = varying_over(by_row, (kept, rows, options))
+    heads = varying_over(by_row | varying(heads), heads)
+    return _summed(formula, chunk, heads, kept, rows, options)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -106,7 +114,9 @@ def _summed_jvp(formula, chunk, primals, tangents):
     value, gradients = checkpoint_name(made, _GRADIENTS)
     directions = filter(moves, directions)
     slopes = [jnp.sum(g * x.astype(g.dtype)) for g, x in zip(gradients, directions, strict=True)]
-    return value, total([slope.astype(value.dtype) for slope in slopes])
+    # A device with some of the classes has these classes' part of the derivative.
+    slopes = [summed_to_vary_like(value, slope.astype(value.dtype)) for slope in slopes]
+    return value, total(slopes)
 
 
 _summed.defjvp(_summed_jvp, symbolic_zeros=True)
@@ -131,7 +141,7 @@ def _value_and_gradients(
     def step(sums, at):
         """Adds a chunk, of which the first rows may have been in the one before it."""
         start, overlap = at
-        value, heads_sums, options_sums = sums
+        heads_sums, options_sums = sums
         here, kept_here, rows_here = _chunk_of(heads, kept, rows, start, size)
         arguments = tuple(map(logits, here)), rows_here, options
         losses_of, point = restricted(formula, arguments, jax.tree.leaves(formula_moves))
@@ -150,29 +160,35 @@ def _value_and_gradients(
             ),
             strict=True,
         )
-        value += jnp.sum(jnp.where(new, losses, 0))
+        value = jnp.sum(jnp.where(new, losses, 0))
         options_sums = jax.tree.map(jnp.add, options_sums, options_bar)
         x_bars = tuple(_only(kept_here, x_bar) for x_bar in x_bars)
-        return (value, heads_sums, options_sums), (x_bars, rows_bar)
+        return (heads_sums, options_sums), (value, (x_bars, rows_bar))
+
+    def zeros(does, x):
+        return varying_over(varying(x), jnp.zeros_like(x)) if does else None
 
     nothing = (
-        jnp.zeros((), compute_dtype(*jax.tree.leaves((heads, rows, options)))),
-        tuple(map(no_gradients, heads, heads_move)),
-        jax.tree.map(lambda does, x: jnp.zeros_like(x) if does else None, options_move, options),
+        varying_over(varying(heads), tuple(map(no_gradients, heads, heads_move))),
+        jax.tree.map(zeros, options_move, options),
     )
-    nothing, _ = varying_alike((nothing, heads))
     if len(starts) == 1:
-        sums, by_row = step(nothing, (0, 0))
+        sums, (value, by_row) = step(nothing, (0, 0))
     else:
-        sums, by_row = lax.scan(step, nothing, (starts, overlaps))
-        by_row = _joined(by_row, overlaps[-1])
-    (value, heads_bar, options_bar), (x_bars, rows_bar) = sums, by_row
+        sums, (values, by_row) = lax.scan(step, nothing, (starts, overlaps))
+        value, by_row = jnp.sum(values), _joined(by_row, overlaps[-1])
+    (heads_bar, options_bar), (x_bars, rows_bar) = sums, by_row
     heads_bar = [h._replace(features=x) for h, x in zip(heads_bar, x_bars, strict=True)]
     return value, tuple(jax.tree.leaves((heads_bar, rows_bar, options_bar)))
 
 
 def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
     made = _value_and_gradients(formula, chunk, moving, *primals)
+    # Gradients of narrow heads would be rounded, in float16 perhaps to inf, before their cotangent.
+    primals, tangents = (
+        jax.tree.map(lambda x: widen(x) if isinstance(x, Array) and _is_floating(x) else x, tree)
+        for tree in (primals, tangents)
+    )
 
     def again(*arguments):
         """The same, of numbers per row, which keeps a derivative in bounded memory."""

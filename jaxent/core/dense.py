@@ -27,7 +27,7 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.exponentials import gaps_and_exps, maxima, rest, row_sum
+from jaxent.core.exponentials import gaps_and_exps, maxima, rest
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, SoftmaxSums, finalize, kept_for_backward
 from jaxent.core.tangents import apart, total
@@ -62,7 +62,7 @@ def target_stats(rows: Rows, targets: Array) -> SoftmaxStats:
 
 
 def _mass(rows: Rows, targets: Array) -> Array:
-    return row_sum(rows.zeroed(targets.astype(compute_dtype(rows.values, targets))))
+    return rows.total(rows.zeroed(targets.astype(compute_dtype(rows.values, targets))))
 
 
 def _label_sums(rows: Rows, targets: Array, m: Array, exps: Array) -> tuple[Array, Array]:
@@ -74,7 +74,7 @@ def _label_sums(rows: Rows, targets: Array, m: Array, exps: Array) -> tuple[Arra
     t = rows.zeroed(targets.astype(m.dtype))
     gaps, _ = gaps_and_exps(rows.logits(m.dtype), m)
     # e + −1: the gradient has 1 − e, and XLA would store the constant that the two share.
-    return row_sum(weigh_as_summed(t, gaps)), -row_sum(t * (exps + -1))
+    return rows.total(weigh_as_summed(t, gaps)), -rows.total(t * (exps + -1))
 
 
 def _target_stats_jvp(primals, tangents):
@@ -106,13 +106,13 @@ def _statistics(rows: Rows, m: Array, *, mass: Array, gap: Array, slack: Array) 
     w = rows.ones(m.dtype)
     sums = SoftmaxSums(
         max=m,
-        rest=rest(gaps, exps),
-        moment=row_sum(weigh_as_summed(exps, gaps)),
+        rest=rest(rows, gaps, exps),
+        moment=rows.total(weigh_as_summed(exps, gaps)),
         mass=mass,
         gap=gap,
         slack=slack,
-        size=jnp.sum(w, axis=-1),
-        spread=row_sum(weigh_as_summed(w, gaps)),
+        size=rows.total(w),
+        spread=rows.total(weigh_as_summed(w, gaps)),
     )
     return finalize(sums)
 
@@ -149,7 +149,7 @@ def _by_logits(
         rest=along(exps),
         nll=along(nll),
         miss=along(miss),
-        sum_nll=along(jnp.sum(w, axis=-1, keepdims=True) * p - w),
+        sum_nll=along(rows.total(w)[..., None] * p - w),
         entropy=along(weigh(p, gaps - mean_gap)),
     )
 
@@ -164,6 +164,6 @@ def _by_targets(
     t_dot = rows.zeroed(targets_dot.astype(p.dtype))
     still = jax.tree.map(jnp.zeros_like, stats)
     return still._replace(
-        nll=jnp.sum(nlp * t_dot, axis=-1),
-        miss=jnp.sum(_missed(exps, stats) * t_dot, axis=-1),
+        nll=rows.summed(nlp * t_dot),
+        miss=rows.summed(_missed(exps, stats) * t_dot),
     )

@@ -12,6 +12,7 @@ three digits, not to none.
 """
 
 import math
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from jax.typing import DTypeLike
 
 from jaxent.core.dense import recompute, unlabelled_stats
 from jaxent.core.dtypes import widen_both
+from jaxent.core.exponentials import maxima
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, kept_for_backward
 from jaxent.core.tangents import along, apart
@@ -164,7 +166,7 @@ def softmax_kl(rows: Rows, target_rows: Rows, gap_difference: Array | None) -> A
     # p from x too, where neither it nor t is nothing beside the other.
     close = (jnp.abs(x) < 16) & (t > 0)
     p = jnp.where(close, t * jnp.exp(-jnp.where(close, x, 0)), p)
-    return jnp.sum(bregman(t, p, x), axis=-1)
+    return rows.total(bregman(t, p, x))
 
 
 def _softmax_kl_jvp(primals, tangents):
@@ -207,8 +209,8 @@ def tempered_kl(rows: Rows, target_rows: Rows, temperature: Array | None) -> Arr
     # A quotient of the difference has the digits that a difference of quotients has lost.
     difference = jax.lax.stop_gradient((target_shifted - shifted) / temperature)
     return softmax_kl(
-        rows._replace(values=_divided(shifted, temperature)),
-        target_rows._replace(values=_divided(target_shifted, temperature)),
+        replace(rows, values=_divided(shifted, temperature)),
+        replace(target_rows, values=_divided(target_shifted, temperature)),
         difference,
     )
 
@@ -216,7 +218,7 @@ def tempered_kl(rows: Rows, target_rows: Rows, temperature: Array | None) -> Arr
 def _shifted(rows: Rows, dtype: DTypeLike) -> Array:
     """The logits less their maximum, so that a low temperature takes them nowhere."""
     z = rows.logits(dtype)
-    return z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
+    return z - maxima(rows).astype(dtype)[..., None]
 
 
 def _divided(z: Array, temperature: Array) -> Array:

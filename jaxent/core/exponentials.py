@@ -11,10 +11,10 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from jaxent.core.dtypes import compute_dtype
+from jaxent.core.mesh import first_over, max_over, sum_over
 from jaxent.core.rows import Rows
+from jaxent.core.sums import row_sum
 
-# A row of more than these bytes leaves the CPU's fast path, unless summed window by window.
-_LONG_ROW, _WINDOW = 2**17, 2**12
 # In a row of fewer classes the CPU compares them all sooner than it finds the place of one.
 _SHORT_ROW = 2**7
 
@@ -26,8 +26,19 @@ def maxima(rows: Rows) -> Array:
         m = jnp.max(rows.values, axis=-1).astype(dtype)
     else:
         m = jnp.max(rows.logits(dtype), axis=-1)
-    m = m if rows.kept is None else jnp.where(rows.kept, m, 0)
-    return lax.stop_gradient(m)
+    m = max_over(rows.axis_name, m)
+    return m if rows.kept is None else jnp.where(rows.kept, m, 0)
+
+
+def argmax(rows: Rows, m: Array) -> Array:
+    """The number of the first class at the maximum m of each row, of rows with all classes."""
+    best = jnp.argmax(rows.values, axis=-1).astype(jnp.int32)
+    if rows.axis_name is None:
+        return best
+    found = jnp.max(rows.values, axis=-1).astype(m.dtype)
+    here = (found == m) | jnp.isnan(found)
+    first = first_over(rows.axis_name, rows.values.shape[-1])
+    return lax.pmin(jnp.where(here, first + best, rows.class_count - 1), rows.axis_name)
 
 
 def gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
@@ -43,23 +54,25 @@ def gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
     return gaps, exps
 
 
-def rest(gaps: Array, exps: Array) -> Array:
+def rest(rows: Rows, gaps: Array, exps: Array) -> Array:
     """Σ e_j − 1: the classes below the maximum, and one less than there are at it."""
-    return lax.platform_dependent(gaps, exps, cpu=_rest_from_exps, default=_rest_from_gaps)
+    below, at_max = lax.platform_dependent(gaps, exps, cpu=_from_exps, default=_from_gaps)
+    return sum_over(rows.axis_name, below) + (sum_over(rows.axis_name, at_max) - 1)
 
 
-def _rest_from_exps(gaps: Array, exps: Array) -> Array:
+def _from_exps(gaps: Array, exps: Array) -> tuple[Array, Array]:
     """From the exponentials alone, which the CPU has stored for a gradient."""
     # Behind a barrier, or the CPU would store what the two sums share.
     at_max = jnp.floor(lax.optimization_barrier(exps))
-    return row_sum(exps - jnp.floor(exps)) + (row_sum(at_max) - 1)
+    return row_sum(exps - jnp.floor(exps)), row_sum(at_max)
 
 
-def _rest_from_gaps(gaps: Array, exps: Array) -> Array:
+def _from_gaps(gaps: Array, exps: Array) -> tuple[Array, Array]:
     """From each exponential used once, which a GPU then does not store."""
     # No gap but 0 is below 1 then.
     scaled = gaps * float(1 / jnp.finfo(gaps.dtype).tiny)
-    return _sum(jnp.minimum(exps, scaled)) + (_sum(jnp.maximum(1 - scaled, 0)) - 1)
+    at_max = jnp.maximum(1 - scaled, 0)
+    return jnp.sum(jnp.minimum(exps, scaled), axis=-1), jnp.sum(at_max, axis=-1)
 
 
 @jax.custom_jvp
@@ -86,32 +99,8 @@ def _rounding(m: Array, z: Array, gaps: Array) -> Array:
     return (m - (gaps - rounded)) - (z + rounded)
 
 
-@jax.custom_jvp
-def row_sum(x: Array) -> Array:
-    """Σ x over the last axis."""
-    if x.shape[-1] * x.dtype.itemsize <= _LONG_ROW:
-        return _sum(x)
-    return lax.platform_dependent(x, cpu=_sum_by_windows, default=_sum)
-
-
-@row_sum.defjvp
-def _row_sum_jvp(primals, tangents):
-    return row_sum(*primals), _sum(*tangents)
-
-
-def _sum(x: Array) -> Array:
-    return jnp.sum(x, axis=-1)
-
-
-def _sum_by_windows(x: Array) -> Array:
-    ones, tail = (1,) * (x.ndim - 1), -x.shape[-1] % _WINDOW
-    window, padding = (*ones, _WINDOW), (*((0, 0) for _ in ones), (0, tail))
-    zero = jnp.zeros((), x.dtype)
-    return _sum(lax.reduce_window(x, zero, lax.add, window, window, padding))
-
-
 def pick(x: Array, labels: Array) -> Array:
-    """x_y of each row, for labels y in [0, V)."""
+    """x_y of each row, for labels y in [0, V); another label picks some number."""
     return lax.platform_dependent(x, labels, cpu=_pick_by_gather, default=_pick_by_select)
 
 
@@ -127,7 +116,7 @@ def _cast_bits(x: Array, dtype: DTypeLike) -> Array:
 
 
 def _pick_by_select(x: Array, labels: Array) -> Array:
-    return _sum(jnp.where(_is_label(x, labels), x, 0))
+    return jnp.sum(jnp.where(_is_label(x, labels), x, 0), axis=-1)
 
 
 def _is_label(x: Array, labels: Array) -> Array:
@@ -136,7 +125,7 @@ def _is_label(x: Array, labels: Array) -> Array:
 
 
 def place(x: Array, labels: Array, value: Array) -> Array:
-    """x with x_y of each row replaced by the value."""
+    """x with x_y of each row replaced by the value; without a label y in [0, V), x as it is."""
     # The CPU scatters in place, where a selection would slow the loop down by half; elsewhere a
     # selection joins the loop for nothing.
     if x.shape[-1] < _SHORT_ROW:
@@ -146,7 +135,7 @@ def place(x: Array, labels: Array, value: Array) -> Array:
 
 def _place_by_scatter(x: Array, labels: Array, value: Array) -> Array:
     at = x.at[(*jnp.indices(labels.shape, sparse=True), labels)]
-    return at.set(value, mode="promise_in_bounds", unique_indices=True)
+    return at.set(value, mode="drop", unique_indices=True)
 
 
 def _place_by_select(x: Array, labels: Array, value: Array) -> Array:

@@ -7,6 +7,7 @@ from jax.typing import DTypeLike
 from jaxent.core.focal import focal
 from jaxent.core.integer import integer_stats
 from jaxent.core.labels import smooth
+from jaxent.core.mesh import sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.xlogy import weigh
 
@@ -21,14 +22,14 @@ def cross_entropy(
     """(1 − α) w_y (−log p_y) + α/V Σ_j w_j (−log p_j) + z_loss · lse²."""
     stats = integer_stats(rows, class_weights, y)
     mean_nll = stats.sum_nll / class_count(rows, stats.nll.dtype)
-    losses = smooth(class_weighted(stats.nll, y, class_weights), label_smoothing, mean_nll)
+    losses = smooth(class_weighted(rows, stats.nll, y, class_weights), label_smoothing, mean_nll)
     return with_z_loss(losses, stats.lse, z_loss)
 
 
 def focal_loss(rows: Rows, y: Array, class_weights: Array | None, gamma: Array) -> Array:
     """w_y (1 − p_y)^γ (−log p_y)."""
     stats = integer_stats(rows, None, y)
-    return class_weighted(focal(stats.nll, stats.miss, gamma), y, class_weights)
+    return class_weighted(rows, focal(stats.nll, stats.miss, gamma), y, class_weights)
 
 
 def with_z_loss(losses: Array, lse: Array, factor: Array | None) -> Array:
@@ -37,12 +38,17 @@ def with_z_loss(losses: Array, lse: Array, factor: Array | None) -> Array:
     return losses if factor is None else losses + (factor * lse) * lse
 
 
-def class_weighted(losses: Array, y: Array, class_weights: Array | None) -> Array:
-    return losses if class_weights is None else weigh(jnp.take(class_weights, y), losses)
+def class_weighted(rows: Rows, losses: Array, y: Array, class_weights: Array | None) -> Array:
+    if class_weights is None:
+        return losses
+    own = rows.own(y)
+    of_label = rows.of_label(jnp.take(class_weights, own, mode="clip"), own)
+    return weigh(of_label, losses)
 
 
 def class_count(rows: Rows, dtype: DTypeLike) -> Array:
     """How many classes each row keeps; 1 for a dropped row."""
     if rows.classes is None:
-        return jnp.asarray(rows.values.shape[-1], dtype)
-    return jnp.maximum(jnp.sum(rows.classes, axis=-1, dtype=jnp.int32), 1).astype(dtype)
+        return jnp.asarray(rows.class_count, dtype)
+    count = sum_over(rows.axis_name, jnp.sum(rows.classes, axis=-1, dtype=jnp.int32))
+    return jnp.maximum(count, 1).astype(dtype)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 from jaxent.core.tangents import moves, total
@@ -63,40 +64,48 @@ def pull(head: Head, moving: Head, z_bar: Array | None, sums: Head) -> tuple[Arr
     x_bar = W_bar = b_bar = None
     if z_bar is not None:
         x, W, _ = head
-        dtype = common_dtype(x, W)
-        # Of float16 the range is too narrow for the probabilities of a large vocabulary.
-        operand = z_bar.astype(jnp.float32 if dtype == jnp.float16 else dtype)
+        operand = z_bar.astype(compute_dtype(x, W))
         if moving.features:
-            x_bar = _product(operand, W, 1, 1)
+            x_bar = _product(operand, W, 1, 1, _operand_dtype(x, W))
         if moving.kernel:
-            W_bar = _plus_outer(sums.kernel, x, operand)
+            W_bar = _plus_outer(sums.kernel, x, operand, _operand_dtype(x, W))
         if moving.bias:
             b_bar = sums.bias + jnp.sum(z_bar, axis=0)
     return x_bar, Head(None, W_bar, b_bar)
 
 
-def _product(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
+def _operand_dtype(x: Array, W: Array) -> DTypeLike:
+    """That of the logits' derivative where it is multiplied."""
+    dtype = common_dtype(x, W)
+    # Of float16 the range is too narrow for the probabilities of a large vocabulary.
+    return jnp.float32 if dtype == jnp.float16 else dtype
+
+
+def _product(a: Array, b: Array, a_axis: int, b_axis: int, dtype: DTypeLike | None = None) -> Array:
+    """Of operands in a dtype, by default their common one."""
     # Of float32 the CPU's products are faster than of narrower numbers, and the same.
     return lax.platform_dependent(
         a,
         b,
         cpu=lambda a, b: _dot(widen(a), widen(b), a_axis, b_axis),
-        default=lambda a, b: _dot(a, b, a_axis, b_axis),
+        default=lambda a, b: _dot(a, b, a_axis, b_axis, dtype),
     )
 
 
-def _dot(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
-    dtype = common_dtype(a, b)
+def _dot(a: Array, b: Array, a_axis: int, b_axis: int, dtype: DTypeLike | None = None) -> Array:
+    dtype = common_dtype(a, b) if dtype is None else dtype
     a, b = a.astype(dtype), b.astype(dtype)
     contracted = ((a_axis,), (b_axis,)), ((), ())
     return lax.dot_general(a, b, contracted, preferred_element_type=compute_dtype(a, b))
 
 
-def _plus_outer(sums: Array, x: Array, z_bar: Array) -> Array:
+def _plus_outer(sums: Array, x: Array, z_bar: Array, dtype: DTypeLike) -> Array:
     """sums + xᵀ z̄."""
-    return lax.platform_dependent(
-        sums, x, z_bar, cpu=_plus_outer_on_cpu, default=lambda sums, x, z: sums + _dot(x, z, 0, 0)
-    )
+
+    def at_once(sums, x, z_bar):
+        return sums + _dot(x, z_bar, 0, 0, dtype)
+
+    return lax.platform_dependent(sums, x, z_bar, cpu=_plus_outer_on_cpu, default=at_once)
 
 
 def _plus_outer_on_cpu(sums: Array, x: Array, z_bar: Array) -> Array:

@@ -27,8 +27,8 @@ from jaxent.core.exponentials import (
     maxima,
     pick,
     place,
-    row_sum,
 )
+from jaxent.core.mesh import sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.stats import kept_for_backward
 from jaxent.core.tangents import total
@@ -59,16 +59,16 @@ def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> Lab
     m = maxima(rows)
     _, exps = gaps_and_exps(rows.without_classes(m.dtype), m)
     # 0 on the label and at least 1 elsewhere, which no exponential is above.
-    others = jnp.minimum(exps, distance_from(labels, exps))
-    return _statistics(rows, class_weights, labels, m, row_sum(others))
+    others = jnp.minimum(exps, distance_from(rows.own(labels), exps))
+    return _statistics(rows, class_weights, labels, m, rows.total(others))
 
 
 @jax.custom_jvp
 def _from_kept_exponentials(rows: Rows, class_weights: Array | None, labels: Array) -> LabelStats:
     """The same, from exponentials that a gradient shall use again."""
     m = maxima(rows)
-    others = _others(rows, labels, m)
-    return _statistics(rows, class_weights, labels, m, jnp.sum(others, axis=-1))
+    others = sum_over(rows.axis_name, jnp.sum(_others(rows, labels, m), axis=-1))
+    return _statistics(rows, class_weights, labels, m, others)
 
 
 def _integer_stats_jvp(primals, tangents):
@@ -90,17 +90,18 @@ _from_kept_exponentials.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 def _others(rows: Rows, labels: Array, m: Array) -> Array:
     """The exponentials, with 0 for that of the label."""
     _, exps = gaps_and_exps(rows.logits(m.dtype), m)
-    return place(exps, labels, jnp.zeros_like(m))
+    return place(exps, rows.own(labels), jnp.zeros_like(m))
 
 
 def _statistics(
     rows: Rows, class_weights: Array | None, labels: Array, m: Array, others: Array
 ) -> LabelStats:
     """The statistics of rows of maximum m, with the sum over the classes but the label given."""
-    z_label = pick(rows.values, labels).astype(m.dtype)
+    own = rows.own(labels)
+    z_label = pick(rows.values, own).astype(m.dtype)
     if rows.classes is not None:
-        z_label = jnp.where(pick(rows.classes.astype(m.dtype), labels) == 1, z_label, -jnp.inf)
-    gap = jnp.squeeze(gaps_and_exps(z_label[..., None], m)[0], -1)
+        z_label = jnp.where(pick(rows.classes.astype(m.dtype), own) == 1, z_label, -jnp.inf)
+    gap = rows.of_label(jnp.squeeze(gaps_and_exps(z_label[..., None], m)[0], -1), own)
     if rows.kept is not None:
         others, gap = (jnp.where(rows.kept, x, 0) for x in (others, gap))
     # The label's own exponential is 1 + expm1(−gap): where it is the maximum, exactly 1.
@@ -113,7 +114,7 @@ def _statistics(
         rest=rest,
         nll=gap + log_s,
         miss=others / (1 + rest),
-        sum_nll=jnp.sum(weigh(w, gaps), axis=-1) + jnp.sum(w, axis=-1) * log_s,
+        sum_nll=rows.total(weigh(w, gaps)) + rows.total(w) * log_s,
     )
 
 
@@ -130,9 +131,9 @@ def _by_logits(
     logits_dot: Array, rows: Rows, class_weights: Array | None, labels: Array, stats: LabelStats
 ) -> LabelStats:
     s = 1 + stats.rest
-    others = _others(rows, labels, maxima(rows))
+    others, own = _others(rows, labels, maxima(rows)), rows.own(labels)
     p_label = jnp.exp(-stats.nll)
-    exps = place(others, labels, p_label * s)
+    exps = place(others, own, p_label * s)
     w = _weights(rows, class_weights, exps.dtype)
     z_dot = rows.moving(logits_dot, exps.dtype)
 
@@ -140,13 +141,13 @@ def _by_logits(
         return rows.summed(slopes * z_dot)
 
     # Divided by s after the sum, so that the transpose multiplies each class once.
-    nll_dot = along(place(others, labels, -stats.miss * s)) / s
+    nll_dot = along(place(others, own, -stats.miss * s)) / s
     return LabelStats(
         max=jnp.zeros_like(stats.max),
         rest=along(exps),
         nll=nll_dot,
         miss=p_label * nll_dot,
-        sum_nll=along(jnp.sum(w, axis=-1, keepdims=True) * exps / s[..., None] - w),
+        sum_nll=along(rows.total(w)[..., None] * exps / s[..., None] - w),
     )
 
 
@@ -156,4 +157,4 @@ def _by_class_weights(weights_dot: Array, rows: Rows, stats: LabelStats) -> Labe
     nlp = jnp.where(jnp.isinf(gaps), 0, gaps + jnp.log1p(stats.rest)[..., None])
     w_dot = _weights(rows, weights_dot, gaps.dtype)
     still = jax.tree.map(jnp.zeros_like, stats)
-    return still._replace(sum_nll=jnp.sum(nlp * w_dot, axis=-1))
+    return still._replace(sum_nll=rows.summed(nlp * w_dot))

@@ -1,26 +1,40 @@
 """Rows of classes, some of them dropped."""
 
-from typing import NamedTuple
+import functools
+from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from jaxent.core.mesh import AxisName, count_over, first_over, sum_over
+from jaxent.core.sums import row_sum
 
-class Rows(NamedTuple):
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("values", "classes", "kept"),
+    meta_fields=("axis_name",),
+)
+@dataclass(frozen=True)
+class Rows:
     """Values (..., V), and which classes (..., V) and which rows (...) of them are kept.
 
     None keeps all. The arrays stay as they came, in their own dtype, since they are what reverse
-    mode keeps; what is dropped is taken out where they are used.
+    mode keeps; what is dropped is taken out where they are used. Inside `shard_map`, `axis_name`
+    is the mesh axis over which the classes are split: the rows are the same on all its devices, and
+    each has some of their classes.
     """
 
     values: Array
     classes: Array | None = None
     kept: Array | None = None
+    axis_name: AxisName = None
 
     def only(self, kept: Array) -> "Rows":
         """The same, keeping no row that is not in `kept`."""
-        return self._replace(kept=kept if self.kept is None else self.kept & kept)
+        return replace(self, kept=kept if self.kept is None else self.kept & kept)
 
     def without_classes(self, dtype: DTypeLike) -> Array:
         """The values in a dtype, −inf in the classes dropped. What is in a row dropped stays."""
@@ -41,11 +55,39 @@ class Rows(NamedTuple):
         tangent = tangent.astype(dtype)
         return tangent if self.classes is None else jnp.where(self.classes, tangent, 0)
 
+    def total(self, x: Array) -> Array:
+        """Σ x over the classes of each row."""
+        return sum_over(self.axis_name, row_sum(x))
+
     def summed(self, x: Array) -> Array:
         """Σ x over the classes of each row, 0 in the rows dropped."""
         # Selected after the sum: transposed, that is one selection a row and not one a class.
-        total = jnp.sum(x, axis=-1)
+        total = sum_over(self.axis_name, jnp.sum(x, axis=-1))
         return total if self.kept is None else jnp.where(self.kept, total, 0)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(..., V), with the classes of all devices."""
+        return *self.values.shape[:-1], self.class_count
+
+    @property
+    def class_count(self) -> int:
+        """V, dropped classes and those of other devices included."""
+        return count_over(self.axis_name, self.values.shape[-1])
+
+    def own(self, y: Array) -> Array:
+        """Class numbers of rows counted from the first class here, and V if they are not here."""
+        if self.axis_name is None:
+            return y
+        here = self.values.shape[-1]
+        y = y - first_over(self.axis_name, here)
+        return jnp.where((y >= 0) & (y < here), y, here)
+
+    def of_label(self, x: Array, own: Array) -> Array:
+        """x (...) from the device that has the label."""
+        if self.axis_name is None:
+            return x
+        return sum_over(self.axis_name, jnp.where(own < self.values.shape[-1], x, 0))
 
     def ones(self, dtype: DTypeLike) -> Array:
         """1 for the classes kept and 0 for the others; broadcasts against the values."""

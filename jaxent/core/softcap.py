@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxent.core.tangents import along
+from jaxent.core.xlogy import weigh
 
 # tanh x = x + Σ c_n x^(2n+1), and so tanh x − x sech² x = Σ −2n c_n x^(2n+1).
 _TANH = [-1 / 3, 2 / 15, -17 / 315, 62 / 2835, -1382 / 155925, 21844 / 6081075]
@@ -33,7 +34,7 @@ def _by_cap(x: Array, by_z: Array) -> Array:
     series = jnp.zeros_like(x)
     for n in range(len(_TANH), 0, -1):
         series = (series + -2 * n * _TANH[n - 1]) * square
-    return jnp.where(small, x * series, jnp.tanh(x) - x * by_z)
+    return jnp.where(small, x * series, jnp.tanh(x) - weigh(by_z, x))
 
 
 softcap.defjvp(_softcap_jvp, symbolic_zeros=True)

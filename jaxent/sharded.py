@@ -1,0 +1,161 @@
+"""Losses of arrays that are split over the devices of a mesh, in one call."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
+from jax.typing import ArrayLike
+
+from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, kept_elements, loss
+from jaxent.core.chunked import KEPT_GRADIENTS
+from jaxent.core.mesh import AxisName
+from jaxent.linear import linear_softmax_cross_entropy
+from jaxent.reduction import Reduced, Reduction, count_and_divisor
+
+
+@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
+def sharded_linear_softmax_cross_entropy(
+    features: ArrayLike,
+    kernel: ArrayLike,
+    labels: ArrayLike,
+    *,
+    mesh: Mesh,
+    data_axis: AxisName,
+    vocab_axis: AxisName = None,
+    feature_axis: AxisName = None,
+    bias: ArrayLike | None = None,
+    softcap: ArrayLike | None = None,
+    label_smoothing: ArrayLike | None = None,
+    z_loss: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    max_logits_bytes: int | None = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
+    r"""`linear_softmax_cross_entropy` of a batch and a vocabulary that are split over a mesh.
+
+    Each device makes the logits of its rows and classes, some rows at a time, and no device gets
+    another's. Along `vocab_axis` devices tell each other a few numbers a row, and add up the
+    gradient by the features once; along `data_axis` they add up the gradient by the kernel once.
+
+    Args:
+      features: `(N, ..., D)` floating, split by its first axis over `data_axis`.
+      kernel: `(D, V)` floating, its classes split over `vocab_axis`, its features over
+        `feature_axis`.
+      labels: `(N, ...)` integers in [0, V), of all classes.
+      mesh: the mesh, of Auto or of Explicit axes. It may be of one device.
+      data_axis: the mesh axis, or axes, that split the batch, whose size divides N.
+      vocab_axis: the mesh axis, or axes, that split the vocabulary, whose size divides V; None
+        where every device has all classes.
+      feature_axis: the mesh axis, or axes, that the kernel's features are split over, as by fully
+        sharded data parallelism; some of `data_axis`. The kernel is gathered once, its gradient
+        scattered. None where it is whole.
+      bias: `(V,)`, split as the classes are. Pad a vocabulary that the axis does not divide with
+        classes of bias −inf.
+      softcap: as in `linear_softmax_cross_entropy`, as are the options below.
+      label_smoothing: in [0, 1].
+      z_loss: at least 0.
+      class_weights: `(V,)`, one per class.
+      max_logits_bytes: of a device.
+      where: `(N, ...)` boolean, False for rows to drop.
+      weights: `(N, ...)`, one per row.
+      reduction: see `jaxent`; over all devices, whatever number of rows each of them keeps.
+
+    Returns:
+      `(N, ...)` in nats, split as the batch is, or what `reduction` makes of it, the same on all
+      devices.
+
+    Raises:
+      TypeError, ValueError: as `linear_softmax_cross_entropy`.
+      ValueError: an axis that the mesh has not, or that does not divide what it splits.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> mesh = jax.make_mesh((1, 1), ("data", "model"))
+      >>> features = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+      >>> kernel = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1]])
+      >>> labels = jnp.array([0, 2])
+      >>> print(jaxent.sharded_linear_softmax_cross_entropy(
+      ...     features, kernel, labels, mesh=mesh, data_axis="data", vocab_axis="model"
+      ... ))
+      [0.2761 0.6518]
+
+    Numerics, what is differentiable and kept: as `linear_softmax_cross_entropy`.
+
+    References: Shoeybi et al., "Megatron-LM", 2019 (vocabulary parallelism); Rajbhandari et al.,
+    "ZeRO", 2020 (sharded parameters).
+    """
+    arrays = {
+        "features": (features, (data_axis,)),
+        "kernel": (kernel, (feature_axis, vocab_axis)),
+        "labels": (labels, (data_axis,)),
+        "bias": (bias, (vocab_axis,)),
+        "class_weights": (class_weights, (vocab_axis,)),
+        "where": (where, (data_axis,)),
+        "weights": (weights, (data_axis,)),
+        "softcap": (softcap, ()),
+        "label_smoothing": (label_smoothing, ()),
+        "z_loss": (z_loss, ()),
+    }
+    given = {name: jnp.asarray(x) for name, (x, _) in arrays.items() if x is not None}
+    specs = {name: _split(name, x, mesh, arrays[name][1]) for name, x in given.items()}
+    by_row = reduction == "none"
+
+    def of_device(given):
+        kernel = given.pop("kernel")
+        if feature_axis is not None:
+            kernel = lax.all_gather(kernel, feature_axis, axis=0, tiled=True)
+        losses = linear_softmax_cross_entropy(
+            **given,
+            kernel=kernel,
+            axis_name=vocab_axis,
+            max_logits_bytes=max_logits_bytes,
+            reduction="none" if by_row else "sum",
+        )
+        return losses if by_row else lax.psum(losses, data_axis)
+
+    out = PartitionSpec(data_axis) if by_row else PartitionSpec()
+    of_mesh = jax.shard_map(of_device, mesh=_with_auto_axes(mesh), in_specs=(specs,), out_specs=out)
+    made = of_mesh(given)
+    if by_row:
+        return made
+    shape = given["features"].shape[:-1]
+    where, weights = given.get("where"), given.get("weights")
+    kept = kept_elements(shape, where, weights)
+    count, divisor = count_and_divisor(given["labels"].size, kept, weights, reduction, made.dtype)
+    return (made, count) if reduction == "total_and_count" else made / divisor
+
+
+def _with_auto_axes(mesh: Mesh) -> Mesh | AbstractMesh:
+    """The mesh as it is inside a loss, which has no Explicit axes."""
+    context = jax.sharding.get_abstract_mesh()
+    return Mesh(mesh.devices, mesh.axis_names) if context.empty else context
+
+
+def _split(name: str, x: Array, mesh: Mesh, axes: tuple[AxisName, ...]) -> PartitionSpec:
+    """The first axes of an array over axes of the mesh, whose sizes divide its own."""
+    if x.ndim < len(axes):
+        raise ValueError(f"{name} must have {len(axes)} axes to split, got shape {x.shape}")
+    for i, axis in enumerate(axes):
+        parts = _parts(mesh, axis)
+        if x.shape[i] % parts:
+            raise ValueError(
+                f"axis {i} of {name} must be a multiple of {parts}, the size of the mesh axis"
+                f" {axis!r}, got shape {x.shape}"
+            )
+    return PartitionSpec(*axes)
+
+
+def _parts(mesh: Mesh, axis: AxisName) -> int:
+    """How many devices there are along an axis, or along several."""
+    parts = 1
+    for name in (axis,) if isinstance(axis, str) else axis or ():
+        if name not in mesh.shape:
+            raise ValueError(f"the mesh must have the axis {name!r}, got {dict(mesh.shape)}")
+        parts *= mesh.shape[name]
+    return parts

@@ -1,0 +1,41 @@
+"""One of several processes that hold a mesh together: `python -m tests.processes ADDRESS N I`.
+
+Each has two devices of its CPU, and checks every loss in every style on a mesh of all of them. On a
+cluster `jax.distributed.initialize()` finds the three by itself; all else is the same there.
+
+`python -m tests.processes ADDRESS N I alone` waits for the others, and leaves them.
+"""
+
+import os
+import sys
+
+import jax
+from jax.sharding import AxisType
+
+from tests import meshes
+
+SECONDS = 30  # after which a process that is gone is noticed by the others
+
+
+def start(address, count, index):
+    jax.config.update("jax_num_cpu_devices", 2)
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(
+        address, count, index, initialization_timeout=60, heartbeat_timeout_seconds=SECONDS
+    )
+
+
+def main(address, count, index, alone=""):
+    start(address, int(count), int(index))
+    if alone:
+        os._exit(1)
+    shape = jax.device_count() // 2, 2
+    for style in meshes.STYLES:
+        kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
+        for case in meshes.CHOSEN:
+            meshes.check(case, style, meshes.mesh_of(shape, kind))
+        print(f"{style}: {len(meshes.CHOSEN)} losses on a mesh of {shape}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,114 @@
+"""What devices tell each other, read from the compiled programs.
+
+A few numbers a row, and gradients once: nothing that has the vocabulary in it is gathered.
+"""
+
+import functools
+import re
+from math import prod
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+
+import jaxent
+from tests import heads, meshes
+
+N, CLASSES, MESH = 64, 1024, (2, 4)
+ROWS, OWN_CLASSES = N // MESH[0], CLASSES // MESH[1]  # of a device
+FEW = 8  # numbers a row
+COLLECTIVES = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
+
+
+class Collective(NamedTuple):
+    kind: str
+    shapes: list[tuple[int, ...]]
+
+    @property
+    def size(self):
+        return sum(map(prod, self.shapes))
+
+
+def collectives(function, *arrays):
+    """Of a compiled program, those of numbers left out: they are anyone's."""
+    text = jax.jit(function).lower(*arrays).compile().as_text()
+    found = []
+    for made, kind in re.findall(rf" = (.*?) ({COLLECTIVES})(?:-start)?\(", text):
+        shapes = [
+            tuple(map(int, sizes.split(","))) for sizes in re.findall(r"\w+\[([\d,]+)\]", made)
+        ]
+        found += [Collective(kind, shapes)] if shapes else []
+    return found
+
+
+def of_logits(style):
+    """A sum of losses in a style, and logits and labels on the mesh."""
+    mesh = meshes.mesh_of(MESH, AxisType.Explicit if style == "explicit" else AxisType.Auto)
+    rng = np.random.default_rng(0)
+    arrays = rng.normal(size=(N, CLASSES)).astype(np.float32), rng.integers(0, CLASSES, N)
+    specs = jax.P("data", "vocab"), jax.P("data")
+    loss = jaxent.softmax_cross_entropy_with_integer_labels
+    if style == "shard_map":
+        own = functools.partial(loss, axis_name="vocab")
+        loss = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=specs[1])
+    return lambda z, y: jnp.sum(loss(z, y)), meshes.placed(mesh, specs, arrays)
+
+
+@pytest.mark.parametrize("style", meshes.STYLES)
+def test_logits(style):
+    """Two reductions forward; backward at most what tells each row's devices its cotangent."""
+    loss, arrays = of_logits(style)
+    forward = collectives(loss, *arrays)
+    assert {c.kind for c in forward} == {"all-reduce"}
+    assert len(forward) <= 3
+    both = collectives(jax.value_and_grad(loss), *arrays)
+    for collective in (*forward, *both):
+        assert collective.size <= FEW * N, collective
+        assert not {CLASSES, OWN_CLASSES} & {size for s in collective.shapes for size in s}
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+class TestLinear:
+    def call(self, kind, reduction, feature_axis=None):
+        mesh = meshes.mesh_of(MESH, kind)
+        arrays, _ = heads.problem(N, CLASSES)
+        specs = jax.P("data"), jax.P(feature_axis, "vocab"), jax.P("data")
+        loss = functools.partial(
+            jaxent.sharded_linear_softmax_cross_entropy,
+            mesh=mesh,
+            data_axis="data",
+            vocab_axis="vocab",
+            feature_axis=feature_axis,
+            reduction=reduction,
+            max_logits_bytes=heads.bytes_of(10, CLASSES),
+        )
+        return lambda *arrays: jnp.sum(loss(*arrays)), meshes.placed(mesh, specs, arrays)
+
+    def test_forward(self, kind, reduction):
+        loss, arrays = self.call(kind, reduction)
+        found = collectives(loss, *arrays)
+        assert {c.kind for c in found} == {"all-reduce"}
+        assert len(found) <= 3
+        assert all(c.size <= FEW * ROWS for c in found)
+
+    def test_each_gradient_is_added_up_once(self, kind, reduction):
+        loss, arrays = self.call(kind, reduction)
+        found = collectives(jax.value_and_grad(loss, (0, 1)), *arrays)
+        large = [c for c in found if c.size > FEW * ROWS]
+        by_features, by_kernel = (ROWS, heads.D), (heads.D, OWN_CLASSES)
+        assert sorted(c.shapes for c in large) == sorted([[by_features], [by_kernel]])
+        assert {c.kind for c in found} == {"all-reduce"}
+
+    def test_a_kernel_split_by_features_is_gathered_once(self, kind, reduction):
+        loss, arrays = self.call(kind, reduction, feature_axis="data")
+        found = collectives(jax.value_and_grad(loss, (0, 1)), *arrays)
+        others = [c for c in found if c.kind != "all-reduce"]
+        gathered, own = (heads.D, OWN_CLASSES), (heads.D // MESH[0], OWN_CLASSES)
+        assert sorted((c.kind, c.shapes) for c in others) == [
+            ("all-gather", [gathered]),
+            ("reduce-scatter", [own]),
+        ]

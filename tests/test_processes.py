@@ -1,0 +1,47 @@
+"""Losses over real processes, as over the hosts of a cluster."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests import meshes, processes
+
+
+def started(count, *last):
+    """Processes of one mesh, of which the last one may be given more to do."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    for i in range(count):
+        further = last if i == count - 1 else ()
+        command = [sys.executable, "-m", "tests.processes", address, str(count), str(i), *further]
+        yield subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_every_loss_over_processes(count):
+    running = list(started(count))
+    printed = [process.communicate(timeout=1200)[0] for process in running]
+    for process, text in zip(running, printed, strict=True):
+        assert process.returncode == 0, text
+        for style in meshes.STYLES:
+            assert f"{style}: {len(meshes.CHOSEN)} losses" in text
+
+
+def test_a_process_that_dies_is_an_error_of_the_others():
+    """Within the time after which JAX notices, and some more to stop."""
+    survivor, gone = started(2, "alone")
+    assert gone.communicate(timeout=300)[0] is not None
+    begun = time.monotonic()
+    printed, _ = survivor.communicate(timeout=300)
+    assert survivor.returncode != 0
+    assert "another task died" in printed, printed
+    assert time.monotonic() - begun < 4 * processes.SECONDS
+    assert "losses on a mesh" not in printed
