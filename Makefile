@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: train multilabel language-model test precision bench ahead compiled-ahead lint format clean
+.PHONY: train multilabel language-model mesh test precision bench ahead compiled-ahead lint format clean
 
 train: $(VENV)/.examples  ## train a digit classifier, beside the same run with optax's loss
 	$(RUN) -m examples.digits
@@ -13,6 +13,9 @@ multilabel: $(VENV)/.examples  ## train ten imbalanced binary classifiers with p
 
 language-model: $(VENV)/.examples  ## train a small transformer, its logits never all held
 	$(RUN) -m examples.language_model
+
+mesh: $(VENV)/.examples  ## train the same over eight devices of a CPU, beside one
+	$(RUN) -m examples.mesh
 
 test: $(VENV)/.test  ## the whole test suite
 	$(RUN) -m pytest -n auto

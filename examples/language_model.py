@@ -169,16 +169,24 @@ class History(NamedTuple):
     held_out: np.ndarray  # the loss on the held-out text then
 
 
-def train(text: Text, steps: int, evaluations: int = 8) -> History:
+def training(
+    model: Any, text: Text, steps: int, loss: Loss, place: Callable[[np.ndarray], Any] = np.asarray
+) -> Iterator[tuple[Any, Array]]:
+    """The model and the loss after every step, with batches placed on devices."""
     schedule = optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, steps // 10, steps)
     optimizer = optax.adamw(schedule)
-    model: Any = Model(jax.random.key(0))
     state = optimizer.init(model)
-    step = make_step(optimizer, linear_loss)
-    evaluated = np.linspace(0, steps, evaluations + 1).astype(int)
-    losses, held_out = [], [held_out_loss(model, text.held_out)]
+    step = make_step(optimizer, loss)
     for windows in track(batches(text.train, steps), "training", total=steps):
-        model, state, value = step(model, state, windows)
+        model, state, value = step(model, state, place(windows))
+        yield model, value
+
+
+def train(text: Text, steps: int, evaluations: int = 8) -> History:
+    initial: Any = Model(jax.random.key(0))
+    evaluated = np.linspace(0, steps, evaluations + 1).astype(int)
+    losses, held_out = [], [held_out_loss(initial, text.held_out)]
+    for model, value in training(initial, text, steps, linear_loss):
         losses.append(value)
         if len(losses) in evaluated:
             held_out.append(held_out_loss(model, text.held_out))

@@ -4,9 +4,7 @@ A few numbers a row, and gradients once: nothing that has the vocabulary in it i
 """
 
 import functools
-import re
 from math import prod
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,33 +13,21 @@ import pytest
 from jax.sharding import AxisType
 
 import jaxent
+from bench.mesh import collectives
 from tests import heads, meshes
 
 N, CLASSES, MESH = 64, 1024, (2, 4)
 ROWS, OWN_CLASSES = N // MESH[0], CLASSES // MESH[1]  # of a device
 FEW = 8  # numbers a row
-COLLECTIVES = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
 
 
-class Collective(NamedTuple):
-    kind: str
-    shapes: list[tuple[int, ...]]
-
-    @property
-    def size(self):
-        return sum(map(prod, self.shapes))
+def found(function, *arrays):
+    """Of a compiled program."""
+    return collectives(jax.jit(function).lower(*arrays).compile().as_text())
 
 
-def collectives(function, *arrays):
-    """Of a compiled program, those of numbers left out: they are anyone's."""
-    text = jax.jit(function).lower(*arrays).compile().as_text()
-    found = []
-    for made, kind in re.findall(rf" = (.*?) ({COLLECTIVES})(?:-start)?\(", text):
-        shapes = [
-            tuple(map(int, sizes.split(","))) for sizes in re.findall(r"\w+\[([\d,]+)\]", made)
-        ]
-        found += [Collective(kind, shapes)] if shapes else []
-    return found
+def numbers(collective):
+    return sum(map(prod, collective.shapes))
 
 
 def of_logits(style):
@@ -61,12 +47,12 @@ def of_logits(style):
 def test_logits(style):
     """Two reductions forward; backward at most what tells each row's devices its cotangent."""
     loss, arrays = of_logits(style)
-    forward = collectives(loss, *arrays)
+    forward = found(loss, *arrays)
     assert {c.kind for c in forward} == {"all-reduce"}
     assert len(forward) <= 3
-    both = collectives(jax.value_and_grad(loss), *arrays)
+    both = found(jax.value_and_grad(loss), *arrays)
     for collective in (*forward, *both):
-        assert collective.size <= FEW * N, collective
+        assert numbers(collective) <= FEW * N, collective
         assert not {CLASSES, OWN_CLASSES} & {size for s in collective.shapes for size in s}
 
 
@@ -90,25 +76,25 @@ class TestLinear:
 
     def test_forward(self, kind, reduction):
         loss, arrays = self.call(kind, reduction)
-        found = collectives(loss, *arrays)
-        assert {c.kind for c in found} == {"all-reduce"}
-        assert len(found) <= 3
-        assert all(c.size <= FEW * ROWS for c in found)
+        made = found(loss, *arrays)
+        assert {c.kind for c in made} == {"all-reduce"}
+        assert len(made) <= 3
+        assert all(numbers(c) <= FEW * ROWS for c in made)
 
     def test_each_gradient_is_added_up_once(self, kind, reduction):
         loss, arrays = self.call(kind, reduction)
-        found = collectives(jax.value_and_grad(loss, (0, 1)), *arrays)
-        large = [c for c in found if c.size > FEW * ROWS]
+        made = found(jax.value_and_grad(loss, (0, 1)), *arrays)
+        large = [c for c in made if numbers(c) > FEW * ROWS]
         by_features, by_kernel = (ROWS, heads.D), (heads.D, OWN_CLASSES)
-        assert sorted(c.shapes for c in large) == sorted([[by_features], [by_kernel]])
-        assert {c.kind for c in found} == {"all-reduce"}
+        assert sorted(c.shapes for c in large) == sorted([(by_features,), (by_kernel,)])
+        assert {c.kind for c in made} == {"all-reduce"}
 
     def test_a_kernel_split_by_features_is_gathered_once(self, kind, reduction):
         loss, arrays = self.call(kind, reduction, feature_axis="data")
-        found = collectives(jax.value_and_grad(loss, (0, 1)), *arrays)
-        others = [c for c in found if c.kind != "all-reduce"]
+        made = found(jax.value_and_grad(loss, (0, 1)), *arrays)
+        others = [c for c in made if c.kind != "all-reduce"]
         gathered, own = (heads.D, OWN_CLASSES), (heads.D // MESH[0], OWN_CLASSES)
         assert sorted((c.kind, c.shapes) for c in others) == [
-            ("all-gather", [gathered]),
-            ("reduce-scatter", [own]),
+            ("all-gather", (gathered,)),
+            ("reduce-scatter", (own,)),
         ]
