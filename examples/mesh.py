@@ -68,7 +68,6 @@ def plot(runs: dict[str, np.ndarray]) -> Figure:
         above.plot(np.arange(1, len(losses) + 1), losses, style, label=name)
     one, many = runs.values()
     below.plot(np.arange(1, len(one) + 1), np.abs(many - one) / one, color="black")
-    below.set_yscale("log")
     below.set_ylabel("relative difference")
     below.set_xlabel("step")
     above.set_ylabel("loss of a batch, in nats")
