@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -18,11 +19,11 @@ def with_explicit_axes(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(**arguments):
         arrays = {name: x for name, x in arguments.items() if isinstance(x, Array)}
-        rows = next(iter(arrays.values()), None)
         meshes = *map(_mesh, arrays.values()), jax.sharding.get_abstract_mesh()
         mesh = next(filter(_explicit, meshes), None)
-        if mesh is None or rows is None:
+        if mesh is None:
             return function(**arguments)
+        rows = jnp.asarray(next(iter(arguments.values())))
         fixed = {name: x for name, x in arguments.items() if name not in arrays}
         spec = _spec(rows)
 

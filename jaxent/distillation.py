@@ -68,9 +68,7 @@ def linear_softmax_kl_divergence(
     `softmax_kl_divergence`.
 
     Example:
-      >>> from functools import partial
-
-    import jax.numpy as jnp
+      >>> import jax.numpy as jnp
       >>> import jaxent
       >>> student, teacher = jnp.array([[1.0, 2.0, 3.0]]), jnp.array([[1.0, 2.5, 3.0]])
       >>> one = jnp.ones((1, 1))

@@ -90,6 +90,7 @@ def sharded_linear_softmax_cross_entropy(
     References: Shoeybi et al., "Megatron-LM", 2019 (vocabulary parallelism); Rajbhandari et al.,
     "ZeRO", 2020 (sharded parameters).
     """
+    _judge(data_axis, vocab_axis, feature_axis)
     arrays = {
         "features": (features, (data_axis,)),
         "kernel": (kernel, (feature_axis, vocab_axis)),
@@ -131,6 +132,21 @@ def sharded_linear_softmax_cross_entropy(
     return (made, count) if reduction == "total_and_count" else made / divisor
 
 
+def _judge(data_axis: AxisName, vocab_axis: AxisName, feature_axis: AxisName) -> None:
+    """No axis splits both rows and classes; features are split by axes of the rows."""
+    by_row, by_class, by_feature = map(_names, (data_axis, vocab_axis, feature_axis))
+    if not by_row:
+        raise ValueError(f"data_axis must name an axis of the mesh, got {data_axis!r}")
+    if by_row & by_class:
+        raise ValueError(f"vocab_axis must name no axis of data_axis, got {vocab_axis!r}")
+    if not by_feature <= by_row:
+        raise ValueError(f"feature_axis must name axes of data_axis, got {feature_axis!r}")
+
+
+def _names(axis: AxisName) -> set[str]:
+    return {axis} if isinstance(axis, str) else set(axis or ())
+
+
 def _with_auto_axes(mesh: Mesh) -> Mesh | AbstractMesh:
     """The mesh as it is inside a loss, which has no Explicit axes."""
     context = jax.sharding.get_abstract_mesh()
@@ -154,7 +170,7 @@ def _split(name: str, x: Array, mesh: Mesh, axes: tuple[AxisName, ...]) -> Parti
 def _parts(mesh: Mesh, axis: AxisName) -> int:
     """How many devices there are along an axis, or along several."""
     parts = 1
-    for name in (axis,) if isinstance(axis, str) else axis or ():
+    for name in _names(axis):
         if name not in mesh.shape:
             raise ValueError(f"the mesh must have the axis {name!r}, got {dict(mesh.shape)}")
         parts *= mesh.shape[name]

@@ -91,6 +91,14 @@ class TestOneCall:
     def test_wrong_arguments(self):
         mesh = meshes.mesh_of((2, 4))
         (x, W, y), _ = heads.problem(N, CLASSES)
+        for axes, message in (
+            ({"data_axis": "data", "vocab_axis": "data"}, "vocab_axis must name no axis of"),
+            ({"data_axis": BOTH, "vocab_axis": "vocab"}, "vocab_axis must name no axis of"),
+            ({"data_axis": "data", "feature_axis": "vocab"}, "feature_axis must name axes of"),
+            ({"data_axis": None, "vocab_axis": "vocab"}, "data_axis must name an axis"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                sharded(x, W, y, mesh=mesh, **axes)
         with pytest.raises(ValueError, match="mesh must have the axis 'model'"):
             sharded(x, W, y, mesh=mesh, data_axis="data", vocab_axis="model")
         with pytest.raises(TypeError, match="data_axis must be a name"):
