@@ -27,9 +27,9 @@ have `where` alone, entropies none of them: `reduce_losses` reduces what those r
     distributions, `class_weights`, `bias` and a `where` of classes. Labels that are class numbers
     count all classes. What comes back is of all classes, and the same along the axis.
 
-Under `jax.jit` arrays may lie on a mesh of Auto or Explicit axes as they will, and need no name. The
-chunks of linear losses the compiler does not split by itself: `sharded_linear_softmax_cross_entropy`
-is the linear loss over a mesh in one call.
+Under `jax.jit` arrays may lie on a mesh of Auto or Explicit axes as they will, and need no name.
+The chunks of linear losses are not split by the compiler itself:
+`sharded_linear_softmax_cross_entropy` is the linear loss over a mesh in one call.
 
 Options that are numbers (label_smoothing, z_loss, gamma, alpha, epsilon, temperature, softcap,
 pos_weight) are Python numbers, whose range is checked, or traced arrays, which are differentiable.
