@@ -75,6 +75,16 @@ def _from_gaps(gaps: Array, exps: Array) -> tuple[Array, Array]:
     return jnp.sum(jnp.minimum(exps, scaled), axis=-1), jnp.sum(at_max, axis=-1)
 
 
+def nan_where_any(z: Array, total: Array) -> Array:
+    """A total of each row made by way of minima, NaN where the row z holds NaN."""
+    return lax.platform_dependent(z, total, cpu=_nan_by_sum, default=lambda z, total: total)
+
+
+def _nan_by_sum(z: Array, total: Array) -> Array:
+    # The CPU's library passes NaN over in a minimum. Scaled, no sum of numbers overflows to ±inf.
+    return jnp.where(jnp.isnan(row_sum(z.astype(total.dtype) * 2.0**-30)), jnp.nan, total)
+
+
 @jax.custom_jvp
 def _capped(z: Array, m: Array) -> Array:
     """z, which is nowhere above m, so that its derivative is that of z.
