@@ -18,7 +18,7 @@ from bench.compare import changes
 from bench.contestants import PEERS, load
 from bench.measure import TOLERANCES, measure
 from bench.programs import MODES
-from bench.report import changed, report
+from bench.report import changed, report, wide_console
 from bench.results import Measurement, Results, append, by_cell, read, run_of
 from bench.runs import this_run
 from bench.shapes import DEFAULT, SHAPES, Shape, parse
@@ -203,9 +203,7 @@ def tabulate(chosen: argparse.Namespace, console: Console) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200  # a pipe has no edge to wrap at
+    console = wide_console()
     if chosen.compare:
         old, new = chosen.compare
         compare_results(old, new, console)

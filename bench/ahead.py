@@ -9,11 +9,10 @@ logits. An argument of their shape counts as much again wherever it is read.
 import argparse
 import functools
 import importlib
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import product
@@ -31,7 +30,8 @@ from rich.table import Table
 from bench.cases import CASES, Case
 from bench.contestants import Contestant, load
 from bench.programs import Mode, of_mean
-from bench.report import STYLE, number
+from bench.report import STYLE, number, wide_console
+from bench.results import append
 from bench.shapes import Shape
 
 H200 = Path(__file__).with_name("h200.txtpb")
@@ -171,12 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
         if chosen.json:
-            with chosen.json.open("a") as lines:
-                lines.write(json.dumps(asdict(found[-1])) + "\n")
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(report(found))
+            append(chosen.json, [found[-1]])
+    wide_console().print(report(found))
     return 0
 
 

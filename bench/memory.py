@@ -8,10 +8,9 @@ the gradient of the kernel in float32.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -28,6 +27,7 @@ from rich.progress import track
 
 import jaxent
 from bench.ahead import COMPILERS, TARGETS
+from bench.results import append
 
 ROWS, FEATURES, CLASSES, BUDGET = 8192, 4096, 128256, 2**30
 DTYPE = "bfloat16"
@@ -159,8 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             + (f" of {made.allowed / 1e6:.0f}" if contestant == "jaxent" else "")
         )
         if chosen.json:
-            with chosen.json.open("a") as lines:
-                lines.write(json.dumps(asdict(made)) + "\n")
+            append(chosen.json, [made])
     if chosen.plot:
         plot(found, chosen.plot)
     return int(any(h.temp_bytes > h.allowed for h in found if h.contestant == "jaxent"))

@@ -7,12 +7,11 @@ gradients: for each kind of collective how often, and the bytes of its results o
 
 import argparse
 import functools
-import json
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -28,7 +27,8 @@ from rich.table import Table
 
 import jaxent
 from bench.ahead import COMPILERS, H200, TPU_HOST
-from bench.report import STYLE
+from bench.report import STYLE, wide_console
+from bench.results import append
 
 KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
 DTYPE = "bfloat16"
@@ -171,12 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in track(chosen.target, console=Console(stderr=True)):
         found.append(split(name, TARGETS[name], versions))
         if chosen.json:
-            with chosen.json.open("a") as lines:
-                lines.write(json.dumps(asdict(found[-1])) + "\n")
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160
-    console.print(report(found))
+            append(chosen.json, [found[-1]])
+    wide_console().print(report(found))
     return 0
 
 

@@ -16,13 +16,12 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import jax
-from rich.console import Console
 from rich.table import Table
 
 from bench.cases import CASES, Case
 from bench.contestants import load
 from bench.programs import MODES, Mode, of_mean
-from bench.report import STYLE
+from bench.report import STYLE, wide_console
 from bench.shapes import Shape, parse
 from bench.timing import rotations
 
@@ -121,17 +120,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     modes = [mode for mode in MODES if mode != "eager"]
     parser.add_argument("--mode", choices=modes, default="grad", help="default: grad")
     chosen = parser.parse_args(argv)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
+    out = wide_console()
     case = names[chosen.loss]
     for contestant in map(load, ("jaxent", "optax")):
         if case.name in contestant.losses:
             loss = contestant.losses[case.name]
             title = f"{contestant.name}, {chosen.mode}, {chosen.shape} {chosen.dtype}"
-            console.print(
-                report(title, *passes(case, loss, chosen.shape, chosen.dtype, chosen.mode))
-            )
+            out.print(report(title, *passes(case, loss, chosen.shape, chosen.dtype, chosen.mode)))
     return 0
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +14,14 @@ from bench.results import FLOOR, Cell, Contest, Measurement, Results, slowdown
 
 # Narrow, so that a table of several peers fits into a terminal.
 STYLE: dict[str, Any] = {"box": box.SIMPLE_HEAVY, "padding": (0, 1, 0, 0), "pad_edge": False}
+
+
+def wide_console() -> Console:
+    """A console on which tables do not wrap where there is no terminal: a pipe has no edge."""
+    made = Console()
+    if not made.is_terminal:
+        made.width = 200
+    return made
 
 
 def report(results: Results) -> Group:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.runs import Run
 from bench.shapes import Shape
@@ -66,10 +66,11 @@ Contest = Mapping[str, Measurement]  # by contestant
 Results = Mapping[Cell, Contest]
 
 
-def append(file: Path, measurements: Iterable[Measurement]) -> None:
+def append(file: Path, records: Iterable[Any]) -> None:
+    """Measurements, or records of another dataclass, to a file of one kind."""
     with file.open("a") as lines:
-        for measurement in measurements:
-            lines.write(json.dumps(asdict(measurement)) + "\n")
+        for record in records:
+            lines.write(json.dumps(asdict(record)) + "\n")
 
 
 def read(file: Path) -> list[Measurement]:

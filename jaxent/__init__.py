@@ -50,7 +50,6 @@ from jaxent.information import entropy, self_information, sigmoid_entropy, softm
 from jaxent.linear import (
     linear_softmax_cross_entropy,
     linear_softmax_focal_loss,
-    linear_softmax_stats,
 )
 from jaxent.probability import (
     binary_cross_entropy,
@@ -67,8 +66,8 @@ from jaxent.softmax import (
     softmax_cross_entropy,
     softmax_cross_entropy_with_integer_labels,
     softmax_focal_loss,
-    softmax_stats,
 )
+from jaxent.statistics import linear_softmax_stats, softmax_stats
 
 __all__ = [
     "SoftmaxStats",

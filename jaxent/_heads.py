@@ -25,9 +25,8 @@ from jaxent.reduction import Reduced, Reduction, count_and_divisor, weighted
 # beside whose gradient the logits then weigh little; and at least these bytes.
 SHARE_OF_KERNEL, LEAST_LOGITS_BYTES = 7 / 8, 2**25
 # Options for which a compiler may store further arrays of the logits' size.
-LOGITS_MADE_ANEW = (
-    *("softcap", "target_softcap", "temperature", "scale"),
-    *("label_smoothing", "z_loss"),
+LOGITS_MADE_ANEW = frozenset(
+    ["softcap", "target_softcap", "temperature", "scale", "label_smoothing", "z_loss"]
 )
 # A formula of logits, labels and options, and these by name.
 Losses = Callable[..., Array]

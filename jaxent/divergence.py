@@ -19,10 +19,8 @@ from jaxent.core.divergence import (
     tempered_kl,
 )
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.exponentials import nan_where_any
 from jaxent.core.mesh import AxisName
 from jaxent.core.sums import row_sum
-from jaxent.core.tangents import apart
 
 
 @loss()
@@ -239,6 +237,5 @@ def _sum_of(
     kept = rows.classes
     if kept is None and rows.kept is not None:
         kept = jnp.broadcast_to(rows.kept[..., None], y.shape)
-    x = keep(rows.values, kept, 1)
-    made = terms(x, keep(y, kept, 1))
-    return nan_where_any(apart(x, "cpu"), row_sum(keep(made, kept, 0)))
+    made = terms(keep(rows.values, kept, 1), keep(y, kept, 1))
+    return row_sum(keep(made, kept, 0))

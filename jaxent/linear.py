@@ -9,9 +9,7 @@ losses per row make each chunk's logits again in their backward pass, in four.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -19,15 +17,11 @@ from jax.typing import ArrayLike
 from jaxent import _classes, _heads
 from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, expect_split, loss, option
 from jaxent.core import formulas
-from jaxent.core.chunked import KEPT_GRADIENTS, per_row
-from jaxent.core.dense import unlabelled_stats
+from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.exponentials import argmax
 from jaxent.core.head import Head
-from jaxent.core.integer import integer_stats
 from jaxent.core.mesh import AxisName, count_over
 from jaxent.core.rows import Rows
-from jaxent.core.stats import SoftmaxStats
 from jaxent.reduction import Reduced, Reduction
 
 
@@ -207,74 +201,3 @@ def _of_class_numbers(
         return losses(rows, y, options)
 
     return _heads.reduced(of_logits, (head,), shape, tokens, options, max_logits_bytes, reduction)
-
-
-@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE)
-def linear_softmax_stats(
-    features: ArrayLike,
-    kernel: ArrayLike,
-    labels: ArrayLike,
-    *,
-    bias: ArrayLike | None = None,
-    softcap: ArrayLike | None = None,
-    max_logits_bytes: int | None = None,
-    axis_name: AxisName = None,
-    where: ArrayLike | None = None,
-) -> tuple[SoftmaxStats, Array]:
-    """The statistics of a linear head's logits, and the class of the largest, from one pass.
-
-    Build your own loss on them: log-probabilities for reinforcement learning, an entropy bonus, a
-    calibration. A formula of these needs no derivative rule.
-
-    Args:
-      features: `(..., D)` floating.
-      kernel: `(D, V)` floating.
-      labels: `(...)` integers in [0, V).
-      bias: `(V,)` floating.
-      softcap: c > 0 for c · tanh(z/c).
-      max_logits_bytes: as in `linear_softmax_cross_entropy`.
-      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
-      where: `(...)` boolean. The statistics of a row dropped are finite and meaningless: drop it in
-        `reduce_losses` too.
-
-    Returns:
-      `SoftmaxStats` of arrays `(...)`, as of `softmax_stats`, and the number `(...)` of the class
-      with the largest logit, without derivative: where it is the label, the prediction was right.
-
-    Raises, numerics, what is differentiable and kept: as `linear_softmax_cross_entropy`.
-
-    Example: cross-entropy with a bonus for entropy, and the accuracy.
-
-      >>> import jax.numpy as jnp
-      >>> import jaxent
-      >>> features, kernel = jnp.eye(2), jnp.array([[4.0, 0.0, 1.0], [0.0, 2.0, 3.0]])
-      >>> labels = jnp.array([0, 1])
-      >>> stats, best = jaxent.linear_softmax_stats(features, kernel, labels)
-      >>> print(jnp.mean(stats.nll - 0.01 * stats.entropy), jnp.mean(best == labels))
-      0.7025 0.5
-    """
-    head = _heads.head(features, kernel, bias)
-    expect_split("kernel", head.kernel, axis_name)
-    shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
-    tokens = _heads.tokens(labels, shape, count_over(axis_name, classes), where, None)
-    cap = option("softcap", softcap, compute_dtype(*head))
-    chunk = _heads.chunk_rows((head,), {"softcap": cap}, max_logits_bytes)
-    of_logits = partial(_stats, head.bias is not None, axis_name)
-    made = per_row(of_logits, chunk, (head,), tokens.used, tokens, cap)
-    return jax.tree.map(lambda x: x.reshape(shape), made)
-
-
-def _stats(
-    biased: bool,
-    axis_name: AxisName,
-    z: tuple[Array, ...],
-    tokens: _heads.Tokens,
-    cap: Array | None,
-) -> tuple[SoftmaxStats, Array]:
-    rows = _heads.rows(z[0], cap, axis_name)
-    rows = _heads.without_left_out(rows) if biased else rows
-    of_label = integer_stats(rows, None, tokens.labels)
-    wrong = ~tokens.valid if tokens.kept is None else ~tokens.valid & tokens.kept
-    nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
-    stats = unlabelled_stats(rows)._replace(nll=nll, miss=miss)
-    return stats, argmax(rows, stats.max)

@@ -108,12 +108,11 @@ def sharded_linear_softmax_cross_entropy(
     by_row = reduction == "none"
 
     def of_device(given):
-        kernel = given.pop("kernel")
+        kernel = given["kernel"]
         if feature_axis is not None:
             kernel = lax.all_gather(kernel, feature_axis, axis=0, tiled=True)
         losses = linear_softmax_cross_entropy(
-            **given,
-            kernel=kernel,
+            **given | {"kernel": kernel},
             axis_name=vocab_axis,
             max_logits_bytes=max_logits_bytes,
             reduction="none" if by_row else "sum",
@@ -150,7 +149,11 @@ def _names(axis: AxisName) -> set[str]:
 def _with_auto_axes(mesh: Mesh) -> Mesh | AbstractMesh:
     """The mesh as it is inside a loss, which has no Explicit axes."""
     context = jax.sharding.get_abstract_mesh()
-    return Mesh(mesh.devices, mesh.axis_names) if context.empty else context
+    if context.empty:
+        return Mesh(mesh.devices, mesh.axis_names)
+    if dict(context.shape) != dict(mesh.shape):
+        raise ValueError(f"mesh must be that of the context, {dict(context.shape)}, got {mesh}")
+    return context
 
 
 def _split(name: str, x: Array, mesh: Mesh, axes: tuple[AxisName, ...]) -> PartitionSpec:

@@ -7,13 +7,11 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._inputs import ANY_NUMBER, FRACTION, NON_NEGATIVE, Axis, loss, number, option
-from jaxent.core.dense import target_stats, unlabelled_stats
+from jaxent.core.dense import target_stats
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.formulas import cross_entropy, focal_loss, with_z_loss
-from jaxent.core.integer import integer_stats
 from jaxent.core.labels import smooth
 from jaxent.core.mesh import AxisName
-from jaxent.core.stats import SoftmaxStats
 from jaxent.reduction import Reduced, Reduction, reduce
 
 
@@ -271,53 +269,3 @@ def poly_loss_cross_entropy(
     stats = target_stats(rows, t)
     losses = stats.nll + number("epsilon", epsilon, stats.nll.dtype) * stats.miss
     return reduce(losses, rows.kept, weights, reduction)
-
-
-@loss()
-def softmax_stats(
-    logits: ArrayLike,
-    labels: ArrayLike,
-    axis: Axis = -1,
-    where: ArrayLike | None = None,
-    *,
-    axis_name: AxisName = None,
-) -> SoftmaxStats:
-    """The statistics that softmax losses are formulas of: build your own loss on them.
-
-    A formula of these needs no derivative rule: the statistics carry theirs.
-
-    Args:
-      logits: `(..., V, ...)` floating.
-      labels: integers `(...)` in [0, V), or distributions `(..., V, ...)`.
-      axis: the class axis or axes.
-      where: of the rows' shape or of the logits', as in the losses. The statistics of a dropped
-        row are finite and meaningless: drop it in `reduce_losses` too.
-      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
-
-    Returns:
-      `SoftmaxStats`, a named tuple of arrays of the rows' shape: `max`, `rest`, `nll`, `miss`,
-      `sum_nll`, `entropy`, with the property `lse`. `nll` and `miss` are NaN where a label is no
-      class, and have no derivative there.
-
-    Raises: as `softmax_cross_entropy` and `softmax_cross_entropy_with_integer_labels`.
-
-    Example: cross-entropy with a bonus for entropy.
-
-      >>> import jax
-      >>> import jax.numpy as jnp
-      >>> import jaxent
-      >>> def loss(logits, labels):
-      ...     stats = jaxent.softmax_stats(logits, labels)
-      ...     return jnp.mean(stats.nll - 0.01 * stats.entropy)
-      >>> print(jax.grad(loss)(jnp.array([[1.0, 2.0, 3.0]]), jnp.array([2])))
-      [[ 0.0886 0.2433 -0.3319]]
-    """
-    rows = _classes.rows("logits", logits, axis, where, axis_name=axis_name)
-    if not jnp.issubdtype(jnp.asarray(labels).dtype, jnp.integer):
-        t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
-        return target_stats(rows, t)
-    y, valid = _classes.class_numbers("logits", labels, rows.shape)
-    of_label = integer_stats(rows.only(valid), None, y)
-    wrong = ~valid if rows.kept is None else ~valid & rows.kept
-    nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
-    return unlabelled_stats(rows)._replace(nll=nll, miss=miss)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+from jaxent.core.bounds import at_most
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.mesh import first_over, max_over, sum_over
 from jaxent.core.rows import Rows
@@ -75,16 +76,6 @@ def _from_gaps(gaps: Array, exps: Array) -> tuple[Array, Array]:
     return jnp.sum(jnp.minimum(exps, scaled), axis=-1), jnp.sum(at_max, axis=-1)
 
 
-def nan_where_any(z: Array, total: Array) -> Array:
-    """A total of each row made by way of minima, NaN where the row z holds NaN."""
-    return lax.platform_dependent(z, total, cpu=_nan_by_sum, default=lambda z, total: total)
-
-
-def _nan_by_sum(z: Array, total: Array) -> Array:
-    # The CPU's library passes NaN over in a minimum. Scaled, no sum of numbers overflows to ±inf.
-    return jnp.where(jnp.isnan(row_sum(z.astype(total.dtype) * 2.0**-30)), jnp.nan, total)
-
-
 @jax.custom_jvp
 def _capped(z: Array, m: Array) -> Array:
     """z, which is nowhere above m, so that its derivative is that of z.
@@ -92,7 +83,7 @@ def _capped(z: Array, m: Array) -> Array:
     Saying so keeps the compiler from contracting `x * c - m` into a fused multiply-add, which
     would leave the rounding residue of x * c at the maximum instead of 0.
     """
-    return jnp.minimum(z, m)
+    return at_most(m, z)
 
 
 @_capped.defjvp

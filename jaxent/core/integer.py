@@ -21,18 +21,17 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
+from jaxent.core.bounds import at_most
 from jaxent.core.exponentials import (
     distance_from,
     gaps_and_exps,
     maxima,
-    nan_where_any,
     pick,
     place,
 )
 from jaxent.core.mesh import sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.stats import kept_for_backward
-from jaxent.core.sums import row_sum
 from jaxent.core.tangents import total
 from jaxent.core.xlogy import weigh
 
@@ -59,12 +58,10 @@ def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> Lab
     `class_weights` (V,) weigh the classes in `sum_nll`. A row dropped has those of a row of zeros.
     """
     m = maxima(rows)
-    z = rows.without_classes(m.dtype)
-    _, exps = gaps_and_exps(z, m)
+    _, exps = gaps_and_exps(rows.without_classes(m.dtype), m)
     # 0 on the label and at least 1 elsewhere, which no exponential is above.
-    others = row_sum(jnp.minimum(exps, distance_from(rows.own(labels), exps)))
-    others = sum_over(rows.axis_name, nan_where_any(z, others))
-    return _statistics(rows, class_weights, labels, m, others)
+    others = at_most(distance_from(rows.own(labels), exps), exps)
+    return _statistics(rows, class_weights, labels, m, rows.total(others))
 
 
 @jax.custom_jvp

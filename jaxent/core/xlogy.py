@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxent.core.bounds import at_most
 from jaxent.core.tangents import along
 
 
@@ -27,7 +28,7 @@ def weigh_as_summed(w: Array, x: Array) -> Array:
     # Infinite for any weight but 0, where it is finite. Of two factors with nothing in between XLA
     # would make one, inf; and a 1 it would store, were there another in the program.
     bound = (jnp.abs(w) * largest + 0.9) * largest
-    return w * jnp.minimum(x, bound)
+    return w * at_most(bound, x)
 
 
 @jax.custom_jvp
