@@ -69,6 +69,8 @@ from jaxent.softmax import (
 )
 from jaxent.statistics import linear_softmax_stats, softmax_stats
 
+__version__ = "0.1.0"
+
 __all__ = [
     "SoftmaxStats",
     "binary_cross_entropy",

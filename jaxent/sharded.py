@@ -92,7 +92,7 @@ def sharded_linear_softmax_cross_entropy(
     """
     _judge(data_axis, vocab_axis, feature_axis)
     arrays = {
-        "features": (features, (data_axis,)),
+        "features": (features, (data_axis, None)),
         "kernel": (kernel, (feature_axis, vocab_axis)),
         "labels": (labels, (data_axis,)),
         "bias": (bias, (vocab_axis,)),
@@ -159,7 +159,7 @@ def _with_auto_axes(mesh: Mesh) -> Mesh | AbstractMesh:
 def _split(name: str, x: Array, mesh: Mesh, axes: tuple[AxisName, ...]) -> PartitionSpec:
     """The first axes of an array over axes of the mesh, whose sizes divide its own."""
     if x.ndim < len(axes):
-        raise ValueError(f"{name} must have {len(axes)} axes to split, got shape {x.shape}")
+        raise ValueError(f"{name} must have at least {len(axes)} axes, got shape {x.shape}")
     for i, axis in enumerate(axes):
         parts = _parts(mesh, axis)
         if x.shape[i] % parts:

@@ -3,7 +3,7 @@
 Each has two devices of its CPU, and checks every loss in every style on a mesh of all of them. On a
 cluster `jax.distributed.initialize()` finds the three by itself; all else is the same there.
 
-`python -m tests.processes ADDRESS N I alone` waits for the others, and leaves them.
+`python -m tests.processes ADDRESS N I dies` leaves the others after its first loss.
 """
 
 import os
@@ -15,6 +15,7 @@ from jax.sharding import AxisType
 from tests import meshes
 
 SECONDS = 30  # after which a process that is gone is noticed by the others
+DEAD = 3  # the status that one leaves with
 
 
 def start(address, count, index):
@@ -25,15 +26,15 @@ def start(address, count, index):
     )
 
 
-def main(address, count, index, alone=""):
+def main(address, count, index, dies=""):
     start(address, int(count), int(index))
-    if alone:
-        os._exit(1)
     shape = jax.device_count() // 2, 2
     for style in meshes.STYLES:
         kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
         for case in meshes.CHOSEN:
             meshes.check(case, style, meshes.mesh_of(shape, kind))
+            if dies:
+                os._exit(DEAD)
         print(f"{style}: {len(meshes.CHOSEN)} losses on a mesh of {shape}", flush=True)
 
 

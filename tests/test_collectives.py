@@ -15,10 +15,12 @@ from jax.sharding import AxisType
 import jaxent
 from bench.mesh import collectives
 from tests import heads, meshes
+from tests.cases import CASES
 
 N, CLASSES, MESH = 64, 1024, (2, 4)
 ROWS, OWN_CLASSES = N // MESH[0], CLASSES // MESH[1]  # of a device
 FEW = 8  # numbers a row
+GRADIENTS = 3  # reductions of gradients: along classes, along the batch, along both
 
 
 def found(function, *arrays):
@@ -56,6 +58,30 @@ def test_logits(style):
         assert not {CLASSES, OWN_CLASSES} & {size for s in collective.shapes for size in s}
 
 
+def _over_classes():
+    """Every loss that may have its classes split, with all options and, of divergences, without."""
+    mesh = meshes.mesh_of((1, 1))
+    plain = [case for case in CASES if case.name.endswith("kl_divergence")]
+    return [case for case in (*plain, *meshes.CHOSEN) if meshes.splits_classes(case, mesh)]
+
+
+@pytest.mark.parametrize("case", _over_classes(), ids=lambda case: case.name)
+def test_every_loss(case):
+    """Three reductions forward, three more at a temperature; and again for logits made again."""
+    mesh = meshes.mesh_of(MESH)
+    arrays = meshes.arrays_of(case)
+    specs = meshes.specs_of(case, mesh, arrays)
+    loss = meshes.on_mesh(case, "shard_map", mesh, specs)
+    most = 6 if case.name.endswith("kl_divergence, all options") else 3
+    forward = found(loss, *meshes.placed(mesh, specs, arrays))
+    assert {c.kind for c in forward} == {"all-reduce"}
+    assert len(forward) <= most
+    assert all(numbers(c) <= 2 * FEW * meshes.ROWS for c in forward)
+    both = found(meshes.value_and_gradients(case, loss), *meshes.placed(mesh, specs, arrays))
+    assert {c.kind for c in both} == {"all-reduce"}
+    assert len(both) <= (2 * most if case.name.startswith("linear") else most) + GRADIENTS
+
+
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 class TestLinear:
@@ -88,6 +114,8 @@ class TestLinear:
         by_features, by_kernel = (ROWS, heads.D), (heads.D, OWN_CLASSES)
         assert sorted(c.shapes for c in large) == sorted([(by_features,), (by_kernel,)])
         assert {c.kind for c in made} == {"all-reduce"}
+        # Losses of rows have their cotangents come later: their logits are made again.
+        assert len(made) <= (2 if reduction == "none" else 1) * 3 + len(large)
 
     def test_a_kernel_split_by_features_is_gathered_once(self, kind, reduction):
         loss, arrays = self.call(kind, reduction, feature_axis="data")

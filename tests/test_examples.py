@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from examples import digits, language_model, multilabel
+from examples import digits, language_model, mesh, multilabel
 
 
 def train(example):
@@ -87,3 +87,13 @@ def test_its_step_takes_less_memory_than_with_logits_held():
         )
     one_logits = language_model.BATCH * language_model.CONTEXT * language_model.VOCABULARY * 4
     assert linear < held - one_logits
+
+
+def test_it_learns_the_same_on_eight_devices():
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        text = language_model.load()
+        one, many = (
+            losses(text, steps=3) for losses in (mesh.losses_on_one_device, mesh.losses_on_a_mesh)
+        )
+    np.testing.assert_allclose(many, one, rtol=mesh.ALLOWED)
+    assert one[2] < one[0]

@@ -1,8 +1,11 @@
 """Losses of arrays that are split over a mesh are those of a single device."""
 
+import jax
+import numpy as np
 import pytest
 from jax.sharding import AxisType
 
+import jaxent
 from tests import meshes
 
 
@@ -12,3 +15,11 @@ from tests import meshes
 def test_value_and_gradients(case, style, shape):
     kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
     meshes.check(case, style, meshes.mesh_of(shape, kind))
+
+
+def test_an_explicit_array_after_one_of_numpy():
+    mesh = meshes.mesh_of((8,), AxisType.Explicit)
+    logits, labels = np.eye(8, 16, dtype=np.float32), np.arange(8)
+    (on_mesh,) = meshes.placed(mesh, [jax.P("data")], [labels])
+    loss = jaxent.softmax_cross_entropy_with_integer_labels
+    np.testing.assert_allclose(loss(logits, on_mesh), loss(logits, labels), rtol=1e-6)

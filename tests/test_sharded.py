@@ -105,6 +105,13 @@ class TestOneCall:
             sharded(x, W, y, mesh=mesh, data_axis=1)
         with pytest.raises(TypeError, match=r"mesh must be a jax.sharding.Mesh, got tuple"):
             sharded(x, W, y, mesh=(2, 4), data_axis="data")
+        with pytest.raises(ValueError, match=r"features must have at least 2 axes, got .* \(64,\)"):
+            of_mesh(mesh)(np.zeros(64), W, y)
+        with (
+            jax.set_mesh(meshes.mesh_of((4, 2))),
+            pytest.raises(ValueError, match="of the context"),
+        ):
+            of_mesh(mesh)(x, W, y)
         with pytest.raises(ValueError, match=r"label_smoothing must lie in \[0, 1\]"):
             of_mesh(mesh, label_smoothing=2.0)(x, W, y)
 
