@@ -172,3 +172,17 @@ def test_a_class_dropped_from_probabilities_has_probability_0():
     assert loss(p, np.array([1]), where=keep) == INF
     np.testing.assert_allclose(loss(p, np.array([2]), where=keep), -np.log([0.5]), rtol=1e-6)
     assert jaxent.categorical_cross_entropy(p, np.array([[0, 1, 0]]), where=keep) == INF
+
+
+@pytest.mark.parametrize("labels", [np.array([1, 2]), np.full((2, 4), 0.25, np.float32)], ids=str)
+def test_statistics_of_a_dropped_row_move_with_nothing(labels):
+    """Whatever is made of them, though it be no loss that is dropped, too."""
+    logits = jnp.array([[1.0, 2, 3, 4], [jnp.inf, jnp.nan, 0, 1]])
+
+    def total(logits):
+        stats = jaxent.softmax_stats(logits, labels, where=jnp.array([True, False]))
+        return sum(jnp.sum(x * x) for x in stats)
+
+    gradient = jax.grad(total)(logits)
+    assert np.all(gradient[0] != 0)
+    np.testing.assert_array_equal(gradient[1], 0)

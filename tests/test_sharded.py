@@ -174,6 +174,22 @@ class TestAxisName:
         with pytest.raises(ValueError, match="kernel must be split along the mesh axis 'vocab'"):
             self.call(loss, (DATA, PartitionSpec(), DATA), x, W, y)
 
+    @pytest.mark.parametrize("place", range(0, 8, 2))
+    def test_a_nan_on_one_device(self, place):
+        """It is in the maximum, or in the sums, of whichever device."""
+        logits = np.zeros((4, 8), np.float32)
+        logits[1, place] = np.nan
+        for loss, labels in (
+            (jaxent.softmax_cross_entropy_with_integer_labels, np.zeros(4, int)),
+            (jaxent.softmax_cross_entropy, np.full((4, 8), 1 / 8, np.float32)),
+        ):
+            spec = DATA if labels.ndim == 1 else PartitionSpec(*BOTH)
+            of_axis = functools.partial(loss, axis_name="vocab")
+            split = {"in_specs": (PartitionSpec(*BOTH), spec), "out_specs": DATA}
+            by_row = jax.shard_map(of_axis, mesh=meshes.mesh_of((2, 4)), **split)
+            losses = jax.jit(by_row)(logits, labels)
+            np.testing.assert_array_equal(np.isnan(losses), np.arange(4) == 1)
+
     def test_no_name(self):
         with pytest.raises(TypeError, match="axis_name must be"):
             jaxent.softmax_entropy(jnp.zeros((4, 8)), axis_name=1)

@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 from jax import Array, lax
 
 T = TypeVar("T")
@@ -44,10 +43,12 @@ def sum_over(axis_name: AxisName, x: Array) -> Array:
 
 
 def max_over(axis_name: AxisName, x: Array) -> Array:
-    """The largest x of the devices along an axis. Held constant in derivatives."""
+    """The largest x of the devices along an axis. Held constant in derivatives.
+
+    It may pass a NaN over: then that is in what is summed over the devices.
+    """
     x = lax.stop_gradient(x)
-    # A maximum over devices may pass NaN over; with +inf a row is NaN, too.
-    return x if axis_name is None else lax.pmax(jnp.where(jnp.isnan(x), jnp.inf, x), axis_name)
+    return x if axis_name is None else lax.pmax(x, axis_name)
 
 
 def count_over(axis_name: AxisName, n: int) -> int:
