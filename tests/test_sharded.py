@@ -49,6 +49,20 @@ class TestOneCall:
         want = results(functools.partial(linear, **common), x, W, y, options)
         meshes.same(got, want, value=want[0])
 
+    @pytest.mark.parametrize("reduction", ["none", "mean"])
+    def test_hessian_vector_products(self, reduction):
+        (x, W, y), _ = heads.problem(N, CLASSES)
+        common = {"reduction": reduction, "max_logits_bytes": heads.bytes_of(3, CLASSES // 4)}
+
+        def product(loss):
+            gradient = jax.grad(lambda x, W: jnp.sum(loss(x, W, y)), (0, 1))
+            return jax.jit(lambda x, W: jax.jvp(gradient, (x, W), (jnp.cos(x), jnp.cos(W)))[1])
+
+        got = product(of_mesh(meshes.mesh_of((2, 4)), **common))(x, W)
+        want = product(functools.partial(linear, **common))(x, W)
+        for g, w in zip(got, want, strict=True):
+            np.testing.assert_allclose(g, w, rtol=1e-4, atol=1e-5 * np.max(np.abs(w)))
+
     def test_total_and_count(self):
         (x, W, y), options = heads.problem(N, CLASSES, ("where",))
         both = (
