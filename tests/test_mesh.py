@@ -23,3 +23,9 @@ def test_an_explicit_array_after_one_of_numpy():
     (on_mesh,) = meshes.placed(mesh, [jax.P("data")], [labels])
     loss = jaxent.softmax_cross_entropy_with_integer_labels
     np.testing.assert_allclose(loss(logits, on_mesh), loss(logits, labels), rtol=1e-6)
+
+
+def test_an_explicit_array_after_a_number():
+    mesh = meshes.mesh_of((8,), AxisType.Explicit)
+    (on_mesh,) = meshes.placed(mesh, [jax.P()], [np.array(1, np.float32)])
+    assert jaxent.squared_error(3.0, on_mesh) == 4
