@@ -112,7 +112,7 @@ def sharded_linear_softmax_cross_entropy(
         if feature_axis is not None:
             kernel = lax.all_gather(kernel, feature_axis, axis=0, tiled=True)
         losses = linear_softmax_cross_entropy(
-            **given | {"kernel": kernel},
+            **(given | {"kernel": kernel}),
             axis_name=vocab_axis,
             max_logits_bytes=max_logits_bytes,
             reduction="none" if by_row else "sum",
@@ -152,14 +152,17 @@ def _with_auto_axes(mesh: Mesh) -> Mesh | AbstractMesh:
     if context.empty:
         return Mesh(mesh.devices, mesh.axis_names)
     if dict(context.shape) != dict(mesh.shape):
-        raise ValueError(f"mesh must be that of the context, {dict(context.shape)}, got {mesh}")
+        raise ValueError(
+            f"mesh must be the one set by jax.set_mesh, {dict(context.shape)}, got"
+            f" {dict(mesh.shape)}"
+        )
     return context
 
 
 def _split(name: str, x: Array, mesh: Mesh, axes: tuple[AxisName, ...]) -> PartitionSpec:
     """The first axes of an array over axes of the mesh, whose sizes divide its own."""
     if x.ndim < len(axes):
-        raise ValueError(f"{name} must have at least {len(axes)} axes, got shape {x.shape}")
+        raise ValueError(f"{name} must have {len(axes)} or more axes, got shape {x.shape}")
     for i, axis in enumerate(axes):
         parts = _parts(mesh, axis)
         if x.shape[i] % parts:

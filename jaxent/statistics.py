@@ -63,7 +63,7 @@ def softmax_stats(
     rows = _classes.rows("logits", logits, axis, where, axis_name=axis_name)
     if not jnp.issubdtype(jnp.asarray(labels).dtype, jnp.integer):
         t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
-        return target_stats(rows, t)
+        return _nan_in_all(target_stats(rows, t))
     y, valid = _classes.class_numbers("logits", labels, rows.shape)
     return _of_class_numbers(rows, rows.only(valid), y, valid, rows.kept)
 
@@ -139,8 +139,13 @@ def _stats(
 def _of_class_numbers(
     rows: Rows, labelled: Rows, y: Array, valid: Array, kept: Array | None
 ) -> SoftmaxStats:
-    """Of rows, with what their label adds from those `labelled`: NaN where it is no class."""
+    """The statistics, with those of the label from the rows `labelled`: NaN if it is no class."""
     of_label = integer_stats(labelled, None, y)
     wrong = ~valid if kept is None else ~valid & kept
     nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
-    return unlabelled_stats(rows)._replace(nll=nll, miss=miss)
+    return _nan_in_all(unlabelled_stats(rows)._replace(nll=nll, miss=miss))
+
+
+def _nan_in_all(stats: SoftmaxStats) -> SoftmaxStats:
+    """NaN in the maximum, too, where the row holds one: a compiler's maximum may pass it over."""
+    return stats._replace(max=jnp.where(jnp.isnan(stats.rest), jnp.nan, stats.max))

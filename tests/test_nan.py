@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxent
 from tests import makers
 from tests.cases import CASES
 
@@ -38,3 +39,29 @@ def test_nan_in_one_row_alone(case, i):
     want = np.arange(ROWS) == HERE if batched else np.ones(ROWS, bool)
     np.testing.assert_array_equal(np.isnan(losses), want)
     assert np.isnan(jax.jit(lambda *arrays: jnp.mean(case.function(*arrays)))(*arrays))
+
+
+@pytest.mark.parametrize("classes", [10, CLASSES])
+@pytest.mark.parametrize("made", [jax.nn.one_hot, lambda y, n: jnp.arange(n)[None] == y[:, None]])
+def test_beside_labels_that_are_made_with_the_loss(made, classes):
+    """Of a boolean made a number, times another number, XLA makes a selection."""
+    log_p = np.full((ROWS, classes), -np.log(classes), np.float32)
+    log_p[HERE, 3] = np.nan
+
+    @jax.jit
+    def losses(log_p, y):
+        return jaxent.kl_divergence(log_p, made(y, classes).astype(np.float32))
+
+    found = np.isnan(losses(log_p, np.zeros(ROWS, int)))
+    np.testing.assert_array_equal(found, np.arange(ROWS) == HERE)
+
+
+@pytest.mark.parametrize("classes", [10, 4096])
+@pytest.mark.parametrize("labels", [np.zeros(ROWS, int), None], ids=["numbers", "distributions"])
+def test_in_every_statistic(labels, classes):
+    logits = np.zeros((ROWS, classes), np.float32)
+    if labels is None:
+        labels = np.full_like(logits, 1 / classes)
+    logits[HERE, 3] = np.nan
+    for made in jax.jit(jaxent.softmax_stats)(logits, labels):
+        np.testing.assert_array_equal(np.isnan(made), np.arange(ROWS) == HERE)

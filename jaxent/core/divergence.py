@@ -65,7 +65,8 @@ def _series(x: Array) -> Array:
 def kl_terms(log_p: Array, t: Array) -> Array:
     """t (log t − log p). The derivative by log p is −t, and by t it is log t − log p + 1."""
     log_p, t = widen_both(log_p, t)
-    return weigh_as_summed(t, _ratio_of_logs(jnp.log(t), log_p))
+    # |t|, since XLA selects where a weight is a boolean made a number, and a NaN would get lost.
+    return weigh_as_summed(jnp.abs(t), _ratio_of_logs(jnp.log(t), log_p))
 
 
 def _kl_terms_jvp(primals, tangents):

@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 from jax import Array, lax
 
 T = TypeVar("T")
@@ -43,12 +44,10 @@ def sum_over(axis_name: AxisName, x: Array) -> Array:
 
 
 def max_over(axis_name: AxisName, x: Array) -> Array:
-    """The largest x of the devices along an axis. Held constant in derivatives.
-
-    It may pass a NaN over: then that is in what is summed over the devices.
-    """
+    """The largest x of the devices along an axis. Held constant in derivatives."""
     x = lax.stop_gradient(x)
-    return x if axis_name is None else lax.pmax(x, axis_name)
+    # A maximum over devices may pass NaN over; +inf is then nobody's maximum but its device's.
+    return x if axis_name is None else lax.pmax(jnp.where(jnp.isnan(x), jnp.inf, x), axis_name)
 
 
 def count_over(axis_name: AxisName, n: int) -> int:
