@@ -46,7 +46,8 @@ def sharded_linear_softmax_cross_entropy(
       kernel: `(D, V)` floating, its classes split over `vocab_axis`, its features over
         `feature_axis`.
       labels: `(N, ...)` integers in [0, V), of all classes.
-      mesh: the mesh, of Auto or of Explicit axes. It may be of one device.
+      mesh: the mesh, of Auto or of Explicit axes, and that of `jax.set_mesh` where one is set. It
+        may be of one device.
       data_axis: the mesh axis, or axes, that split the batch, whose size divides N.
       vocab_axis: the mesh axis, or axes, that split the vocabulary, whose size divides V; None
         where every device has all classes.

@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 from jax import Array, lax
 
 T = TypeVar("T")
@@ -46,8 +45,8 @@ def sum_over(axis_name: AxisName, x: Array) -> Array:
 def max_over(axis_name: AxisName, x: Array) -> Array:
     """The largest x of the devices along an axis. Held constant in derivatives."""
     x = lax.stop_gradient(x)
-    # A maximum over devices may pass NaN over; +inf is then nobody's maximum but its device's.
-    return x if axis_name is None else lax.pmax(jnp.where(jnp.isnan(x), jnp.inf, x), axis_name)
+    # It may pass a NaN over, which the sums over the devices then hold.
+    return x if axis_name is None else lax.pmax(x, axis_name)
 
 
 def count_over(axis_name: AxisName, n: int) -> int:
