@@ -36,10 +36,12 @@ def with_explicit_axes(function: Callable[..., Any]) -> Callable[..., Any]:
             kept = spec if made.ndim == rows.ndim else _without(spec, arguments.get("axis", -1))
             return NamedSharding(mesh, PartitionSpec(*kept))
 
-        made = jax.eval_shape(of_arrays, jax.tree.map(_anywhere, arrays))
-        return jax.sharding.auto_axes(
-            of_arrays, axes=_explicit(mesh), out_sharding=jax.tree.map(lying, made)
-        )(arrays)
+        axes = _explicit(mesh)
+        inside = mesh.abstract_mesh.update_axis_types(dict.fromkeys(axes, AxisType.Auto))
+        with jax.sharding.use_abstract_mesh(inside):
+            made = jax.eval_shape(of_arrays, jax.tree.map(_anywhere, arrays))
+        lie = jax.tree.map(lying, made)
+        return jax.sharding.auto_axes(of_arrays, axes=axes, out_sharding=lie)(arrays)
 
     return call
 

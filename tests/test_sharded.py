@@ -49,6 +49,17 @@ class TestOneCall:
         want = results(functools.partial(linear, **common), x, W, y, options)
         meshes.same(got, want, value=want[0])
 
+    @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+    @pytest.mark.parametrize("lying", ["split", "whole", "of NumPy"])
+    def test_under_set_mesh(self, kind, lying):
+        mesh = meshes.mesh_of((2, 4), kind)
+        arrays, _ = heads.problem(N, CLASSES)
+        specs = {"split": (DATA, VOCAB, DATA), "whole": (PartitionSpec(),) * 3}
+        given = meshes.placed(mesh, specs[lying], arrays) if lying in specs else arrays
+        with jax.set_mesh(mesh):
+            got = jax.jit(of_mesh(mesh))(*given)
+        np.testing.assert_allclose(got, linear(*arrays), rtol=1e-6)
+
     @pytest.mark.parametrize("reduction", ["none", "mean"])
     def test_hessian_vector_products(self, reduction):
         (x, W, y), _ = heads.problem(N, CLASSES)
