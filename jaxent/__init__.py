@@ -6,7 +6,7 @@ Shapes and dtypes are judged when traced; nothing broadcasts. An argument that i
 absent. What the functions do at the edges, and how exact they are, stands in `docs/numerics.md`.
 
 The losses end in the same keywords, described here once. Divergences of logits and probabilities
-have `where` alone, entropies none of them: `reduce_losses` reduces what those return.
+have `where` alone, entropies take none of them: `reduce_losses` reduces what those return.
 
 `where`
     Boolean, of the losses' shape: what is False is dropped. For losses with a class axis it may

@@ -71,7 +71,7 @@ def sharded_linear_softmax_cross_entropy(
 
     Raises:
       TypeError, ValueError: as `linear_softmax_cross_entropy`.
-      ValueError: an axis that the mesh has not, or that does not divide what it splits.
+      ValueError: an axis that the mesh does not have, or that does not divide what it splits.
 
     Example:
       >>> import jax
@@ -154,8 +154,8 @@ def _with_auto_axes(mesh: Mesh) -> Mesh | AbstractMesh:
         return Mesh(mesh.devices, mesh.axis_names)
     if dict(context.shape) != dict(mesh.shape):
         raise ValueError(
-            f"mesh must be the one set by jax.set_mesh, {dict(context.shape)}, got"
-            f" {dict(mesh.shape)}"
+            "mesh must be the one of the arguments or of jax.set_mesh,"
+            f" {dict(context.shape)}, got {dict(mesh.shape)}"
         )
     return context
 

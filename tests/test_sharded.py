@@ -134,7 +134,7 @@ class TestOneCall:
             of_mesh(mesh)(np.zeros(64), W, y)
         with (
             jax.set_mesh(meshes.mesh_of((4, 2))),
-            pytest.raises(ValueError, match="mesh must be the one set by"),
+            pytest.raises(ValueError, match="mesh must be the one of"),
         ):
             of_mesh(mesh)(x, W, y)
         with pytest.raises(ValueError, match=r"label_smoothing must lie in \[0, 1\]"):
