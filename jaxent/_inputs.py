@@ -222,7 +222,8 @@ def expect_split(name: str, x: Array, axis_name: AxisName) -> None:
         if axis not in varying(x):
             raise ValueError(
                 f"{name} must be split along the mesh axis {axis!r} of axis_name by a"
-                f" jax.shard_map with check_vma=True, got what varies over {sorted(varying(x))}"
+                " jax.shard_map with check_vma=True, over all axes of the mesh if they are"
+                f" Explicit, got what varies over {sorted(varying(x))}"
             )
 
 

@@ -193,6 +193,14 @@ class TestAxisName:
         with pytest.raises(ValueError, match="check_vma=True"):
             self.call(entropy, PartitionSpec(*BOTH), jnp.zeros((4, 8)), check_vma=False)
 
+    def test_a_shard_map_over_some_of_the_explicit_axes(self):
+        mesh = meshes.mesh_of((2, 4), AxisType.Explicit)
+        entropy = functools.partial(jaxent.softmax_entropy, axis_name="vocab")
+        split = {"in_specs": VOCAB, "out_specs": PartitionSpec(), "axis_names": {"vocab"}}
+        (logits,) = meshes.placed(mesh, [VOCAB], [np.zeros((4, 8), np.float32)])
+        with jax.set_mesh(mesh), pytest.raises(ValueError, match="over all axes of the mesh if"):
+            jax.jit(jax.shard_map(entropy, mesh=mesh, **split))(logits)
+
     def test_a_kernel_that_is_whole_everywhere(self):
         loss = functools.partial(linear, axis_name="vocab")
         (x, W, y), _ = heads.problem(4, 8)
