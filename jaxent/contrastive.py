@@ -41,7 +41,8 @@ def info_nce(
         ∂ℓ_i/∂T = −Σ_j (p_ij − [j = i]) s_ij / T,  p_i = softmax(s_i)
 
     and where it is symmetric the mean of that and the same with queries and keys exchanged. The
-    vectors are taken as they are: divide them by their norms for cosine similarities.
+    vectors are taken as they are: divide them by their norms for cosine similarities. Inside
+    `jax.shard_map` the batch is a device's own, as are the negatives.
 
     Args:
       queries: `(N, D)` floating.
