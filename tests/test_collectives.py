@@ -13,7 +13,7 @@ import pytest
 from jax.sharding import AxisType
 
 import jaxent
-from bench.mesh import collectives
+from bench.mesh import collectives, too_many
 from tests import heads, meshes
 from tests.cases import CASES
 
@@ -134,3 +134,16 @@ class TestLinear:
             ("all-gather", (gathered,)),
             ("reduce-scatter", (own,)),
         ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "many"),
+    [
+        ({}, False),
+        ({"all-reduce": (4, 100), "all-gather": (1, 100)}, False),
+        ({"all-reduce": (5, 100)}, True),
+        ({"all-reduce": (4, 100), "all-to-all": (1, 100)}, True),
+    ],
+)
+def test_what_the_bench_takes_for_too_many(sent, many):
+    assert too_many(sent) == many

@@ -17,12 +17,14 @@ def test_value_and_gradients(case, style, shape):
     meshes.check(case, style, meshes.mesh_of(shape, kind))
 
 
-def test_an_explicit_array_after_one_of_numpy():
+def test_an_explicit_number_after_arrays_of_numpy():
+    """Losses lie as the first argument does, be it on no mesh, and not as what is."""
     mesh = meshes.mesh_of((8,), AxisType.Explicit)
     logits, labels = np.eye(8, 16, dtype=np.float32), np.arange(8)
-    (on_mesh,) = meshes.placed(mesh, [jax.P("data")], [labels])
+    (on_mesh,) = meshes.placed(mesh, [jax.P()], [np.array(0.1, np.float32)])
     loss = jaxent.softmax_cross_entropy_with_integer_labels
-    np.testing.assert_allclose(loss(logits, on_mesh), loss(logits, labels), rtol=1e-6)
+    got, want = (loss(logits, labels, label_smoothing=option) for option in (on_mesh, 0.1))
+    np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_an_explicit_array_after_a_number():

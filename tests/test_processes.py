@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -58,4 +57,4 @@ def test_a_process_that_dies_is_an_error_of_the_others():
         assert time.monotonic() - begun < 4 * processes.SECONDS
     assert survivor.returncode != 0
     assert "losses on a mesh" not in printed
-    assert re.search("another task died|[Cc]onnection.*(closed|reset)", printed), printed
+    assert "another task died" in printed, printed
