@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxent.core import exponentials, sums
+from jaxent.core import exponentials, softplus, sums
 
 DTYPES = ["float32", "bfloat16", "float16", "float8_e4m3fn"]
 SHAPES = [(1, 1), (3, 7), (2, 3, 130), (0, 5)]
@@ -46,6 +46,17 @@ def test_row_sum(way, shape):
     np.testing.assert_allclose(got, x.sum(axis=-1, dtype=np.float64), rtol=1e-6)
 
 
+@pytest.mark.parametrize("way", ["total", "_total_by_folding"])
+@pytest.mark.parametrize("shape", [(4, 1), (7, 3), (9, 0), (64, 5, 3), (5, 1000)], ids=str)
+@pytest.mark.parametrize("special", [0.5, np.inf, -np.inf, np.nan], ids=str)
+@pytest.mark.parametrize("row", [0, 1, -1])
+def test_total(way, shape, special, row):
+    x = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    x[row, :1] = special
+    got = getattr(sums, way)(jnp.asarray(x))
+    np.testing.assert_allclose(got, x.sum(dtype=np.float64), rtol=1e-6)
+
+
 @pytest.mark.parametrize("classes", [3, 2**24 + 3])
 def test_no_class_but_the_label_is_at_distance_0(classes):
     """Though float32 holds no odd numbers above 2^24."""
@@ -63,3 +74,11 @@ def test_the_rest_of_a_row_keeps_its_tail(way, gaps):
     largest = gaps < 1e-20
     want = np.exp(-np.float64(gaps[~largest])).sum() + (largest.sum() - 1)
     np.testing.assert_allclose(below + (at_max - 1), [want], rtol=1e-6)
+
+
+def test_softplus_keeps_its_tail():
+    x = np.concatenate([np.linspace(0, 1, 10001), np.linspace(0, 87, 10001)]).astype(np.float32)
+    want = np.log1p(np.exp(-x.astype(np.float64)))
+    # The exponential's own error grows with what it is of.
+    allowed = (2.5 + x / 2) * np.spacing(want.astype(np.float32))
+    assert np.all(np.abs(softplus.softplus(jnp.asarray(x)) - want) <= allowed)

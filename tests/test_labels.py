@@ -104,3 +104,16 @@ def test_scalars_and_numpy_are_accepted():
     assert integer(Z[0], 2) == want
     assert integer(Z[0], np.int64(2)) == want
     assert np.isnan(integer(Z[0], 2**70))
+
+
+@integer_losses
+@pytest.mark.parametrize("label", range(3))
+@pytest.mark.parametrize("largest", range(3))
+def test_second_derivatives_beside_the_largest_class(loss, label, largest):
+    """A class at the maximum, whose exponential is 1, at a distance of 1 from the label."""
+    z = jnp.array([1.0, 0.5, -2.0]).at[largest].set(3.0)
+    slopes = jax.grad(loss)
+    step = 2.0**-7
+    for j, direction in enumerate(step * jnp.eye(len(z))):
+        differences = (slopes(z + direction, label) - slopes(z - direction, label)) / (2 * step)
+        np.testing.assert_allclose(jax.hessian(loss)(z, label)[j], differences, atol=1e-4)

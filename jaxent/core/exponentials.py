@@ -16,9 +16,6 @@ from jaxent.core.mesh import first_over, max_over, sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.sums import row_sum
 
-# In a row of fewer classes the CPU compares them all sooner than it finds the place of one.
-_SHORT_ROW = 2**7
-
 
 def maxima(rows: Rows) -> Array:
     """The largest value of each row, 0 in the rows dropped. Held constant in derivatives."""
@@ -125,11 +122,34 @@ def _is_label(x: Array, labels: Array) -> Array:
     return classes == labels[..., None]
 
 
+def is_short(x: Array) -> bool:
+    """Whether rows are so short that the CPU sooner goes through them than finds one place."""
+    return x.shape[-1] < 2**7
+
+
+@jax.custom_jvp
+def without_label(exps: Array, labels: Array) -> Array:
+    """Exponentials of at most 1, with 0 for that of the label y in [0, V), without a selection.
+
+    The derivative is that of a selection: of a bound and what is equal to it, JAX would take half.
+    """
+    # Its bound is 0 on the label and at least 1 elsewhere.
+    return at_most(distance_from(labels, exps), exps)
+
+
+@without_label.defjvp
+def _without_label_jvp(primals, tangents):
+    exps_dot, labels = tangents[0], primals[1]
+    return without_label(*primals), _place_by_select(
+        exps_dot, labels, jnp.zeros_like(exps_dot[..., 0])
+    )
+
+
 def place(x: Array, labels: Array, value: Array) -> Array:
     """x with x_y of each row replaced by the value; without a label y in [0, V), x as it is."""
     # The CPU scatters in place, where a selection would slow the loop down by half; elsewhere a
     # selection joins the loop for nothing.
-    if x.shape[-1] < _SHORT_ROW:
+    if is_short(x):
         return _place_by_select(x, labels, value)
     return lax.platform_dependent(x, labels, value, cpu=_place_by_scatter, default=_place_by_select)
 

@@ -12,15 +12,14 @@ from jaxent.core.xlogy import weigh, weigh_as_summed
 def focal(ce: Array, miss: Array, gamma: Array) -> Array:
     """miss^γ · ce, for a cross-entropy `ce` and the probability `miss` = 1 − p_t that it misses."""
     # An infinite loss stays one, be its power so small that it is 0.
-    finite = jnp.minimum(ce, jnp.finfo(ce.dtype).max)
-    return miss**gamma * finite + (ce - finite)
+    return jnp.where(jnp.isinf(ce), ce, miss**gamma * ce)
 
 
 def _focal_jvp(primals, tangents):
     ce, miss, gamma = primals
     base = jnp.where(miss > 0, miss, 1)
     by_gamma = weigh(jnp.log(base), focal(ce, base, gamma))
-    slopes = base**gamma, gamma * _scaled(ce, miss, gamma - 1), by_gamma
+    slopes = base**gamma, gamma * _scaled(ce, miss, gamma), by_gamma
     return focal(ce, miss, gamma), along(tangents, *slopes)
 
 
@@ -28,26 +27,27 @@ focal.defjvp(_focal_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp
-def _scaled(ce: Array, miss: Array, k: Array) -> Array:
-    """miss^k · ce for an exponent that may be negative: what the slopes by `miss` are made of.
+def _scaled(ce: Array, miss: Array, n: Array) -> Array:
+    """miss^(n − 1) · ce, of which the slopes by `miss` are made; the exponent may be negative.
 
     Two points need care. At miss = 0 (a certain and right answer) ce is 0 too, and what the slope
     is multiplied by tends to 0 faster than it grows. Where ce is infinite (a certain and wrong
-    answer), or so large that k times it is, `miss` has stopped moving exponentially fast. At both
+    answer), or so large that n times it is, `miss` has stopped moving exponentially fast. At both
     the slope is taken as 0.
     """
     base = jnp.where(miss > 0, miss, 1)
-    # ce is no smaller than miss: their ratio takes one power of a tiny miss out of the way.
-    scaled = base ** (k + 1) * (ce / base)
+    # ce is no smaller than miss: their ratio takes one power of a tiny miss out of the way. What is
+    # left is the power that the slope by ce is: a compiler makes it once.
+    scaled = base**n * (ce / base)
     bounded = scaled < float(jnp.finfo(scaled.dtype).max) * 2**-20
     return jnp.where((miss > 0) & bounded, scaled, 0)
 
 
 def _scaled_jvp(primals, tangents):
-    ce, miss, k = primals
+    ce, miss, n = primals
     base = jnp.where(miss > 0, miss, 1)
-    scaled = _scaled(ce, miss, k)
-    slopes = base**k, k * _scaled(ce, miss, k - 1), scaled * jnp.log(base)
+    scaled = _scaled(ce, miss, n)
+    slopes = base ** (n - 1), (n - 1) * _scaled(ce, miss, n - 1), scaled * jnp.log(base)
     return scaled, along(tangents, *slopes)
 
 

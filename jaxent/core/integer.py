@@ -21,13 +21,13 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
-from jaxent.core.bounds import at_most
 from jaxent.core.exponentials import (
-    distance_from,
     gaps_and_exps,
+    is_short,
     maxima,
     pick,
     place,
+    without_label,
 )
 from jaxent.core.mesh import sum_over
 from jaxent.core.rows import Rows
@@ -59,9 +59,8 @@ def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> Lab
     """
     m = maxima(rows)
     _, exps = gaps_and_exps(rows.without_classes(m.dtype), m)
-    # 0 on the label and at least 1 elsewhere, which no exponential is above.
-    others = at_most(distance_from(rows.own(labels), exps), exps)
-    return _statistics(rows, class_weights, labels, m, rows.total(others))
+    others = rows.total(without_label(exps, rows.own(labels)))
+    return _statistics(rows, class_weights, labels, m, others)
 
 
 @jax.custom_jvp
@@ -91,7 +90,10 @@ _from_kept_exponentials.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 def _others(rows: Rows, labels: Array, m: Array) -> Array:
     """The exponentials, with 0 for that of the label."""
     _, exps = gaps_and_exps(rows.logits(m.dtype), m)
-    return place(exps, rows.own(labels), jnp.zeros_like(m))
+    own = rows.own(labels)
+    if is_short(exps):
+        return without_label(exps, own)
+    return place(exps, own, jnp.zeros_like(m))
 
 
 def _statistics(

@@ -27,8 +27,9 @@ def apart(arrays: T, *platforms: str) -> T:
 
 
 def _again(arrays: T) -> T:
-    # One by one: arrays behind one barrier would have to be alike in how they are sharded.
-    return jax.tree.map(jax.lax.optimization_barrier, arrays)
+    # One by one: arrays behind one barrier would have to be alike in how they are sharded. A number
+    # goes past it: a constant power of 2, seen as one, is a product.
+    return jax.tree.map(lambda x: jax.lax.optimization_barrier(x) if x.ndim else x, arrays)
 
 
 def along(tangents: tuple, *slopes: Array) -> Array:
