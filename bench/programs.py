@@ -7,8 +7,10 @@ eager   the losses themselves, the function called as a user types it
 PyTorch compiles nothing: there, `value` and `grad` are the calls of a training loop written in it.
 """
 
+import inspect
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -44,7 +46,13 @@ def through_jax(
 
 
 def of_mean(loss: Callable[..., Array], mode: Mode, moving: int = 1) -> Callable[..., Any]:
-    """The mean of a loss, or that and its gradients by the first arguments."""
+    """The mean of a loss, or that and its gradients by the first arguments.
+
+    A loss that takes a reduction is told so, as it is in a training step: it may make its sums or
+    gradients in another way then.
+    """
+    if "reduction" in inspect.signature(loss).parameters:
+        loss = partial(loss, reduction="mean")
 
     def mean(*arguments: Array) -> Array:
         return jnp.mean(loss(*arguments))

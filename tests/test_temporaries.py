@@ -64,7 +64,7 @@ def test_sums_of_terms_take_none(case, dtype):
 def test_means_of_binary_losses_take_a_float_for_four_elements(loss, dtype):
     """The sums of four rows each, where optax's cross-entropy takes two floats for each element."""
     arguments = BINARY.arguments(SHAPE, dtype)
-    used = temporaries(functools.partial(loss, reduction="mean"), arguments)
+    used = temporaries(loss, arguments)
     assert used <= SHAPE.rows * SHAPE.classes + few_floats_a_row(SHAPE)
 
 
