@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxent.core.tangents import along
-from jaxent.core.xlogy import weigh, weigh_as_summed
+from jaxent.core.xlogy import weigh
 
 
 @jax.custom_jvp
@@ -61,7 +61,9 @@ def balance(losses: Array, y: Array, alpha: Array | None) -> Array:
 
 @jax.custom_jvp
 def _balanced(losses: Array, y: Array, alpha: Array) -> Array:
-    return weigh_as_summed(_share(y, alpha), losses)
+    share = _share(y, alpha)
+    # Selected last: before a product, a sum over the losses would have both factors stored.
+    return jnp.where((share == 0) & jnp.isinf(losses), 0, share * losses)
 
 
 def _balanced_jvp(primals, tangents):
