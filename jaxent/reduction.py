@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import jax.numpy as jnp
@@ -66,13 +67,14 @@ def reduce(
     weights: ArrayLike | None,
     reduction: Reduction,
     valid: Array | None = None,
+    add_up: Callable[[Array], Array] = jnp.sum,
 ) -> Reduced:
     """Reduces losses of which `kept` (None: all) count, `kept` being False where a weight is 0."""
     losses = weighted(losses, kept, weights, valid)
     count, divisor = count_and_divisor(losses.size, kept, weights, reduction, losses.dtype)
     if reduction == "none":
         return losses
-    total = jnp.sum(losses)
+    total = add_up(losses)
     return (total, count) if reduction == "total_and_count" else total / divisor
 
 

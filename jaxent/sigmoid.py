@@ -11,6 +11,7 @@ from jaxent.core.bernoulli import cross_entropy, focal_terms
 from jaxent.core.dtypes import widen_both
 from jaxent.core.focal import balance, focal
 from jaxent.core.labels import smooth
+from jaxent.core.sums import total
 from jaxent.core.tangents import in_two_passes
 from jaxent.reduction import Reduced, Reduction, reduce
 
@@ -74,7 +75,7 @@ def sigmoid_binary_cross_entropy(
     y = smooth(binary.labels, smoothing, jnp.asarray(0.5, binary.dtype))
     by_class = None if pos_weight is None else per_class_option("pos_weight", pos_weight, binary)
     losses = _cross_entropy(binary.values, y, by_class)
-    return reduce(losses, binary.kept, weights, reduction)
+    return reduce(losses, binary.kept, weights, reduction, add_up=total)
 
 
 @loss(alpha=FRACTION, gamma=NON_NEGATIVE, label_smoothing=FRACTION)
@@ -133,7 +134,7 @@ def sigmoid_focal_loss(
     y = smooth(binary.labels, smoothing, jnp.asarray(0.5, binary.dtype))
     options = number("gamma", gamma, binary.dtype), option("alpha", alpha, binary.dtype)
     losses = _focal(binary.values, y, *options)
-    return reduce(losses, binary.kept, weights, reduction)
+    return reduce(losses, binary.kept, weights, reduction, add_up=total)
 
 
 @in_two_passes("cpu")

@@ -1,5 +1,6 @@
 """Each way of doing the same thing, one for the CPU and one for the rest, gives the same."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -38,7 +39,9 @@ def test_place(way, drawn):
     np.testing.assert_array_equal(got, np.where(np.isnan(rows), 5, 2 * rows))
 
 
-@pytest.mark.parametrize("way", ["row_sum", "_sum", "_sum_by_windows"])
+@pytest.mark.parametrize(
+    "way", ["row_sum", "row_sum_of_stored", "_sum", "_sum_in_the_loop", "_sum_by_windows"]
+)
 @pytest.mark.parametrize(
     "shape", [(3, 7), (2, 16), (2, 4096), (1, 50257), (2, 2, 40000), (0, 5), (2, 0)], ids=str
 )
@@ -46,6 +49,25 @@ def test_row_sum(way, shape):
     x = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
     got = getattr(sums, way)(jnp.asarray(x))
     np.testing.assert_allclose(got, x.sum(axis=-1, dtype=np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("way", ["_sum_in_the_loop", "_total_in_the_loop"])
+@pytest.mark.parametrize("special", [0.5, np.inf, -np.inf, np.nan], ids=str)
+@pytest.mark.parametrize("row", range(5))
+def test_sums_in_a_loop_take_any_number(way, special, row):
+    x = np.random.default_rng(0).uniform(size=(9, 5)).astype(np.float32)
+    x[row, row] = special
+    axis = 1 if way == "_sum_in_the_loop" else None
+    got = jax.jit(getattr(sums, way))(jnp.asarray(x))
+    np.testing.assert_allclose(got, x.sum(axis, dtype=np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("way", ["total", "_total_in_the_loop"])
+@pytest.mark.parametrize("shape", [(9,), (4, 1), (7, 3), (9, 0), (64, 5, 3), (5, 1000)], ids=str)
+def test_total(way, shape):
+    x = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    got = getattr(sums, way)(jnp.asarray(x))
+    np.testing.assert_allclose(got, x.sum(dtype=np.float64), rtol=1e-6)
 
 
 @pytest.mark.parametrize("classes", [3, 2**24 + 3])

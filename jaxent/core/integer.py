@@ -29,7 +29,6 @@ from jaxent.core.exponentials import (
     place,
     without_label,
 )
-from jaxent.core.mesh import sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.stats import kept_for_backward
 from jaxent.core.tangents import total
@@ -67,7 +66,7 @@ def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> Lab
 def _from_kept_exponentials(rows: Rows, class_weights: Array | None, labels: Array) -> LabelStats:
     """The same, from exponentials that a gradient shall use again."""
     m = maxima(rows)
-    others = sum_over(rows.axis_name, jnp.sum(_others(rows, labels, m), axis=-1))
+    others = rows.total(_others(rows, labels, m))
     return _statistics(rows, class_weights, labels, m, others)
 
 

@@ -1,19 +1,31 @@
-"""Sums over the classes of a row, as the compilers want them."""
+"""Sums over the classes of a row and over everything, as the compilers want them.
+
+XLA's CPU compiler hands a sum to a library, row by row, together with the arithmetic before it if
+the library has that. It knows a sum by its addition. Where the library is slow, in short rows and
+after arithmetic that it has not, sums here are written as max + min, and are made in the loop that
+makes what is summed: XLA unrolls a loop over few numbers, and does not store them.
+"""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
-# A row of more than these bytes leaves the CPU's fast path, unless summed window by window.
+# A row of more than these bytes leaves the library, unless it is summed window by window.
 _LONG_ROW, _WINDOW = 2**17, 2**12
+# Up to so many classes a row costs the library more than what is in it.
+_SHORT_ROW = 2**4
+# How many rows are added up as they are made. A loop over more might be too long to be unrolled,
+# and then takes ten times as long.
+_FOLD = 2**2
 
 
 @jax.custom_jvp
 def row_sum(x: Array) -> Array:
     """Σ x over the last axis."""
-    if x.shape[-1] * x.dtype.itemsize <= _LONG_ROW:
-        return _sum(x)
-    return lax.platform_dependent(x, cpu=_sum_by_windows, default=_sum)
+    if x.shape[-1] > _SHORT_ROW or not _alone():
+        return row_sum_of_stored(x)
+    return lax.platform_dependent(x, cpu=_sum_in_the_loop, default=_sum)
 
 
 @row_sum.defjvp
@@ -21,8 +33,57 @@ def _row_sum_jvp(primals, tangents):
     return row_sum(*primals), _sum(*tangents)
 
 
+@jax.custom_jvp
+def row_sum_of_stored(x: Array) -> Array:
+    """The same, of what takes so much arithmetic that a loop over a row would not be unrolled."""
+    if x.shape[-1] * x.dtype.itemsize <= _LONG_ROW:
+        return _sum(x)
+    return lax.platform_dependent(x, cpu=_sum_by_windows, default=_sum)
+
+
+@row_sum_of_stored.defjvp
+def _row_sum_of_stored_jvp(primals, tangents):
+    return row_sum_of_stored(*primals), _sum(*tangents)
+
+
+@jax.custom_jvp
+def total(x: Array) -> Array:
+    """Σ x over all axes, of what takes arithmetic that the library has not."""
+    if x.ndim == 0 or len(x) < _FOLD or not _alone():
+        return jnp.sum(x)
+    return lax.platform_dependent(x, cpu=_total_in_the_loop, default=jnp.sum)
+
+
+@total.defjvp
+def _total_jvp(primals, tangents):
+    return total(*primals), jnp.sum(*tangents)
+
+
+def _alone() -> bool:
+    """Whether arrays are on one CPU: split over several, max + min is no sum that they know."""
+    return jax.default_backend() == "cpu" and jax.device_count() == 1
+
+
 def _sum(x: Array) -> Array:
     return jnp.sum(x, axis=-1)
+
+
+def _sum_in_the_loop(x: Array) -> Array:
+    return _reduce(x, x.ndim - 1)
+
+
+def _total_in_the_loop(x: Array) -> Array:
+    folds = len(x) // _FOLD
+    folded = x[: folds * _FOLD].reshape(folds, _FOLD, *x.shape[1:])
+    return jnp.sum(_reduce(folded, 1)) + jnp.sum(x[folds * _FOLD :])
+
+
+def _reduce(x: Array, axis: int) -> Array:
+    return lax.reduce(x, np.zeros((), x.dtype)[()], _plus, (axis,))
+
+
+def _plus(a: Array, b: Array) -> Array:
+    return jnp.maximum(a, b) + jnp.minimum(a, b)
 
 
 def _sum_by_windows(x: Array) -> Array:
