@@ -59,10 +59,13 @@ def rest(rows: Rows, gaps: Array, exps: Array) -> Array:
 
 
 def _from_exps(gaps: Array, exps: Array) -> tuple[Array, Array]:
-    """From the exponentials alone, which the CPU has stored for a gradient."""
+    """From the exponentials alone, which the CPU has stored for a gradient.
+
+    How many are at the maximum is a whole number, so that the sum of all tells it.
+    """
+    below = row_sum(exps - jnp.floor(exps))
     # Behind a barrier, or the CPU would store what the two sums share.
-    at_max = jnp.floor(lax.optimization_barrier(exps))
-    return row_sum(exps - jnp.floor(exps)), row_sum(at_max)
+    return below, jnp.round(row_sum(lax.optimization_barrier(exps)) - below)
 
 
 def _from_gaps(gaps: Array, exps: Array) -> tuple[Array, Array]:
