@@ -151,6 +151,17 @@ def test_compile_times_are_of_compiling_from_nothing():
     assert len(traced) == 2
 
 
+def test_a_loss_that_takes_a_reduction_is_told_that_it_is_the_mean():
+    told = []
+
+    def loss(x, reduction="none"):
+        told.append(reduction)
+        return square(x)
+
+    assert programs.of_mean(loss, "value")(jnp.full((2, 3), 2.0)) == 4
+    assert told == ["mean"]
+
+
 def test_temporaries_are_the_compiled_programs():
     x = np.zeros((300, 300), np.float32)
     kept = programs.compiled(lambda x: jnp.sort(x @ x, axis=0) @ x, (x,))
