@@ -17,12 +17,8 @@ language-model: $(VENV)/.examples  ## train a small transformer, its logits neve
 mesh: $(VENV)/.examples  ## train the same over eight devices of a CPU, beside one
 	$(RUN) -m examples.mesh
 
-# Losses are summed in another way where there is but one device.
-ON_ONE_DEVICE = dropped exponentials infinities labels laws nan precision temporaries textbook
-
 test: $(VENV)/.test  ## the whole test suite
 	$(RUN) -m pytest -n auto
-	JAX_NUM_CPU_DEVICES=1 $(RUN) -m pytest -n auto $(ON_ONE_DEVICE:%=tests/test_%.py)
 
 precision: $(VENV)/.test  ## the table of errors, in units in the last place
 	$(RUN) -m tests.precision

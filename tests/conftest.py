@@ -1,9 +1,4 @@
-"""Every test runs under strict dtype promotion, with rank promotion an error, on eight devices.
-
-Or on as many as JAX_NUM_CPU_DEVICES says: on one, short rows are summed in another way.
-"""
-
-import os
+"""Every test runs under strict dtype promotion, with rank promotion an error, on eight devices."""
 
 import hypothesis
 import jax
@@ -11,8 +6,7 @@ import jax
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Eight devices of one CPU, so that what is mapped over devices is cut in parts.
-if "JAX_NUM_CPU_DEVICES" not in os.environ:
-    jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_num_cpu_devices", 8)
 
 hypothesis.settings.register_profile("jaxent", deadline=None, max_examples=20, derandomize=True)
 hypothesis.settings.load_profile("jaxent")

@@ -1,5 +1,7 @@
 """Losses of arrays that are split over a mesh are those of a single device."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -15,6 +17,18 @@ from tests import meshes
 def test_value_and_gradients(case, style, shape):
     kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
     meshes.check(case, style, meshes.mesh_of(shape, kind))
+
+
+@pytest.mark.parametrize("rows", [8, 16, 24, 72])
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_a_mean_of_any_number_of_rows_a_device(kind, rows):
+    """Though means of binary losses are made of the sums of four rows each."""
+    mesh = meshes.mesh_of((8,), kind)
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(2, rows, 5)).astype(np.float32)
+    mean = jax.jit(functools.partial(jaxent.sigmoid_binary_cross_entropy, reduction="mean"))
+    got = mean(*meshes.placed(mesh, [jax.P("data")] * 2, [logits, labels]))
+    np.testing.assert_allclose(got, mean(logits, labels), rtol=1e-6)
 
 
 def test_an_explicit_number_after_arrays_of_numpy():

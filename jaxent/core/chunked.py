@@ -30,7 +30,7 @@ from jax.typing import ArrayLike
 from jaxent.core.dtypes import widen
 from jaxent.core.head import Head, logits, logits_dot, no_gradients, pull
 from jaxent.core.mesh import summed_to_vary_like, varying, varying_over
-from jaxent.core.tangents import along_moving, moves, restricted, total
+from jaxent.core.tangents import added, along_moving, moves, restricted
 
 T = TypeVar("T")
 _TILE = 8
@@ -116,7 +116,7 @@ def _summed_jvp(formula, chunk, primals, tangents):
     slopes = [jnp.sum(g * x.astype(g.dtype)) for g, x in zip(gradients, directions, strict=True)]
     # A device with some of the classes has these classes' part of the derivative.
     slopes = [summed_to_vary_like(value, slope.astype(value.dtype)) for slope in slopes]
-    return value, total(slopes)
+    return value, added(slopes)
 
 
 _summed.defjvp(_summed_jvp, symbolic_zeros=True)

@@ -30,7 +30,7 @@ from jaxent.core.dtypes import compute_dtype
 from jaxent.core.exponentials import gaps_and_exps, maxima, rest
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, SoftmaxSums, finalize, kept_for_backward
-from jaxent.core.tangents import apart, total
+from jaxent.core.tangents import added, apart
 from jaxent.core.xlogy import weigh, weigh_as_summed
 
 
@@ -94,7 +94,7 @@ def _target_stats_jvp(primals, tangents):
         terms.append(_by_logits(rows_dot.values, rows, stats, slopes))
     if not isinstance(targets_dot, SymbolicZero):
         terms.append(_by_targets(targets_dot, rows, targets, stats))
-    return stats, total(terms)
+    return stats, added(terms)
 
 
 target_stats.defjvp(_target_stats_jvp, symbolic_zeros=True)

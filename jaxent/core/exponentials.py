@@ -158,7 +158,8 @@ def place(x: Array, labels: Array, value: Array) -> Array:
 
 
 def _place_by_scatter(x: Array, labels: Array, value: Array) -> Array:
-    at = x.at[(*jnp.indices(labels.shape, sparse=True), labels)]
+    rows = (lax.broadcasted_iota(jnp.int32, labels.shape, axis) for axis in range(labels.ndim))
+    at = x.at[(*rows, labels)]
     return at.set(value, mode="drop", unique_indices=True)
 
 

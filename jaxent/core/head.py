@@ -13,7 +13,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
-from jaxent.core.tangents import moves, total
+from jaxent.core.tangents import added, moves
 
 _ALIGNED = 128
 
@@ -46,7 +46,7 @@ def logits_dot(head: Head, dot: Head) -> Array | None:
     if moves(dot.bias):
         terms.append(jnp.broadcast_to(dot.bias[None], (len(x), W.shape[1])))
     dtype = compute_dtype(*head)
-    return total([term.astype(dtype) for term in terms]) if terms else None
+    return added([term.astype(dtype) for term in terms]) if terms else None
 
 
 def no_gradients(head: Head, moving: Head) -> Head:

@@ -31,7 +31,7 @@ from jaxent.core.exponentials import (
 )
 from jaxent.core.rows import Rows
 from jaxent.core.stats import kept_for_backward
-from jaxent.core.tangents import total
+from jaxent.core.tangents import added
 from jaxent.core.xlogy import weigh
 
 
@@ -79,7 +79,7 @@ def _integer_stats_jvp(primals, tangents):
         terms.append(_by_logits(rows_dot.values, rows, class_weights, labels, stats))
     if not (weights_dot is None or isinstance(weights_dot, SymbolicZero)):
         terms.append(_by_class_weights(weights_dot, rows, stats))
-    return stats, total(terms)
+    return stats, added(terms)
 
 
 integer_stats.defjvp(_integer_stats_jvp, symbolic_zeros=True)
@@ -88,10 +88,15 @@ _from_kept_exponentials.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 
 def _others(rows: Rows, labels: Array, m: Array) -> Array:
     """The exponentials, with 0 for that of the label."""
-    _, exps = gaps_and_exps(rows.logits(m.dtype), m)
     own = rows.own(labels)
-    if is_short(exps):
+    if is_short(rows.values):
+        # Capped at the maximum that it has, 0, a row dropped does no harm but by a NaN; and to
+        # select rows would take the CPU longer here than all the rest. A row kept has the NaN in
+        # its maximum.
+        z = rows.without_classes(m.dtype)
+        _, exps = gaps_and_exps(jnp.where(jnp.isnan(z), 0, z), m)
         return without_label(exps, own)
+    _, exps = gaps_and_exps(rows.logits(m.dtype), m)
     return place(exps, own, jnp.zeros_like(m))
 
 

@@ -1,9 +1,9 @@
 """Sums over the classes of a row and over everything, as the compilers want them.
 
 XLA's CPU compiler hands a sum to a library, row by row, together with the arithmetic before it if
-the library has that. It knows a sum by its addition. Where the library is slow, in short rows and
-after arithmetic that it has not, sums here are written as max + min, and are made in the loop that
-makes what is summed: XLA unrolls a loop over few numbers, and does not store them.
+the library has that. Where the library is slow, in short rows and after arithmetic that it has not,
+sums here are of pairs, which it has not either: then they are made in the loop that makes what is
+summed. XLA unrolls a loop over few numbers, and does not store them.
 """
 
 import jax
@@ -23,7 +23,7 @@ _FOLD = 2**2
 @jax.custom_jvp
 def row_sum(x: Array) -> Array:
     """Σ x over the last axis."""
-    if x.shape[-1] > _SHORT_ROW or not _alone():
+    if x.shape[-1] > _SHORT_ROW:
         return row_sum_of_stored(x)
     return lax.platform_dependent(x, cpu=_sum_in_the_loop, default=_sum)
 
@@ -49,7 +49,7 @@ def _row_sum_of_stored_jvp(primals, tangents):
 @jax.custom_jvp
 def total(x: Array) -> Array:
     """Σ x over all axes, of what takes arithmetic that the library has not."""
-    if x.ndim == 0 or len(x) < _FOLD or not _alone():
+    if x.ndim == 0 or not isinstance(x.shape[0], int) or x.shape[0] < _FOLD:
         return jnp.sum(x)
     return lax.platform_dependent(x, cpu=_total_in_the_loop, default=jnp.sum)
 
@@ -59,31 +59,31 @@ def _total_jvp(primals, tangents):
     return total(*primals), jnp.sum(*tangents)
 
 
-def _alone() -> bool:
-    """Whether arrays are on one CPU: split over several, max + min is no sum that they know."""
-    return jax.default_backend() == "cpu" and jax.device_count() == 1
-
-
 def _sum(x: Array) -> Array:
     return jnp.sum(x, axis=-1)
 
 
 def _sum_in_the_loop(x: Array) -> Array:
-    return _reduce(x, x.ndim - 1)
+    return _sum_pairs(x, x.ndim - 1)
 
 
 def _total_in_the_loop(x: Array) -> Array:
     folds = len(x) // _FOLD
     folded = x[: folds * _FOLD].reshape(folds, _FOLD, *x.shape[1:])
-    return jnp.sum(_reduce(folded, 1)) + jnp.sum(x[folds * _FOLD :])
+    return jnp.sum(_sum_pairs(folded, 1)) + jnp.sum(x[folds * _FOLD :])
 
 
-def _reduce(x: Array, axis: int) -> Array:
-    return lax.reduce(x, np.zeros((), x.dtype)[()], _plus, (axis,))
+def _sum_pairs(x: Array, axis: int) -> Array:
+    """Σ x over an axis, by a reduction of pairs: of a number, and of whether it is NaN.
 
+    A reduction of numbers by something else than their sum, no mesh could split.
+    """
 
-def _plus(a: Array, b: Array) -> Array:
-    return jnp.maximum(a, b) + jnp.minimum(a, b)
+    def add(a, b):
+        return a[0] + jnp.where(b[1], jnp.nan, b[0]), a[1] | b[1]
+
+    nothing = np.zeros((), x.dtype)[()], np.False_
+    return lax.reduce((x, jnp.isnan(x)), nothing, add, (axis,))[0]
 
 
 def _sum_by_windows(x: Array) -> Array:

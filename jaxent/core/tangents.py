@@ -39,10 +39,10 @@ def along(tangents: tuple, *slopes: Array) -> Array:
         for slope, tangent in zip(slopes, tangents, strict=True)
         if moves(tangent)
     ]
-    return total(terms)
+    return added(terms)
 
 
-def total(terms: list[T]) -> T:
+def added(terms: list[T]) -> T:
     """The sum of arrays, or of tuples of arrays."""
     return jax.tree.map(lambda *x: sum(x[1:], start=x[0]), *terms)
 
