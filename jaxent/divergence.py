@@ -20,7 +20,7 @@ from jaxent.core.divergence import (
 )
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.mesh import AxisName
-from jaxent.core.sums import row_sum, row_sum_of_stored
+from jaxent.core.sums import row_sum
 
 
 @loss()
@@ -132,7 +132,7 @@ def generalized_kl_divergence(
     References: Bregman, "The relaxation method of finding the common point of convex sets", 1967.
     """
     inputs = "log_predictions", log_predictions, "targets", targets
-    return _sum_of(generalized_kl_terms, *inputs, axis, where, row_sum_of_stored)
+    return _sum_of(generalized_kl_terms, *inputs, axis, where)
 
 
 @loss(temperature=POSITIVE)
@@ -219,7 +219,7 @@ def jensen_shannon_divergence(
 
     References: Lin, "Divergence measures based on the Shannon entropy", 1991.
     """
-    return _sum_of(js_terms, "probs", probs, "targets", targets, axis, where, row_sum_of_stored)
+    return _sum_of(js_terms, "probs", probs, "targets", targets, axis, where)
 
 
 def _sum_of(
@@ -230,7 +230,6 @@ def _sum_of(
     other: ArrayLike,
     axis: Axis,
     where: ArrayLike | None,
-    add_up: Callable[[Array], Array] = row_sum,
 ) -> Array:
     """Σ of terms made of two arrays of one shape (..., V), without those that are dropped."""
     rows = _classes.rows(name, x, axis, where)
@@ -239,4 +238,4 @@ def _sum_of(
     if kept is None and rows.kept is not None:
         kept = jnp.broadcast_to(rows.kept[..., None], y.shape)
     made = terms(keep(rows.values, kept, 1), keep(y, kept, 1))
-    return add_up(keep(made, kept, 0))
+    return row_sum(keep(made, kept, 0))

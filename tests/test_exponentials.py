@@ -39,7 +39,7 @@ def test_place(way, drawn):
     np.testing.assert_array_equal(got, np.where(np.isnan(rows), 5, 2 * rows))
 
 
-@pytest.mark.parametrize("way", ["row_sum", "row_sum_of_stored", "_sum", "_sum_by_windows"])
+@pytest.mark.parametrize("way", ["row_sum", "_sum", "_sum_by_windows"])
 @pytest.mark.parametrize(
     "shape", [(3, 7), (2, 16), (2, 4096), (1, 50257), (2, 2, 40000), (0, 5), (2, 0)], ids=str
 )

@@ -22,10 +22,8 @@ from jax.typing import DTypeLike
 from jaxent.core.dense import recompute, unlabelled_stats
 from jaxent.core.dtypes import widen_both
 from jaxent.core.exponentials import maxima
-from jaxent.core.mesh import sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, kept_for_backward
-from jaxent.core.sums import row_sum_of_stored
 from jaxent.core.tangents import along, apart
 from jaxent.core.xlogy import weigh, weigh_as_summed
 
@@ -169,7 +167,7 @@ def softmax_kl(rows: Rows, target_rows: Rows, gap_difference: Array | None) -> A
     # p from x too, where neither it nor t is nothing beside the other.
     close = (jnp.abs(x) < 16) & (t > 0)
     p = jnp.where(close, t * jnp.exp(-jnp.where(close, x, 0)), p)
-    return sum_over(rows.axis_name, row_sum_of_stored(bregman(t, p, x)))
+    return rows.total(bregman(t, p, x))
 
 
 def _softmax_kl_jvp(primals, tangents):

@@ -23,27 +23,16 @@ _FOLD = 2**2
 @jax.custom_jvp
 def row_sum(x: Array) -> Array:
     """Σ x over the last axis."""
-    if x.shape[-1] > _SHORT_ROW:
-        return row_sum_of_stored(x)
-    return lax.platform_dependent(x, cpu=_sum_in_the_loop, default=_sum)
-
-
-@row_sum.defjvp
-def _row_sum_jvp(primals, tangents):
-    return row_sum(*primals), _sum(*tangents)
-
-
-@jax.custom_jvp
-def row_sum_of_stored(x: Array) -> Array:
-    """The same, of what takes so much arithmetic that a loop over a row would not be unrolled."""
+    if x.shape[-1] <= _SHORT_ROW:
+        return lax.platform_dependent(x, cpu=_sum_in_the_loop, default=_sum)
     if x.shape[-1] * x.dtype.itemsize <= _LONG_ROW:
         return _sum(x)
     return lax.platform_dependent(x, cpu=_sum_by_windows, default=_sum)
 
 
-@row_sum_of_stored.defjvp
-def _row_sum_of_stored_jvp(primals, tangents):
-    return row_sum_of_stored(*primals), _sum(*tangents)
+@row_sum.defjvp
+def _row_sum_jvp(primals, tangents):
+    return row_sum(*primals), _sum(*tangents)
 
 
 @jax.custom_jvp
