@@ -79,7 +79,7 @@ def test_no_class_but_the_label_is_at_distance_0(classes):
 
 @pytest.mark.parametrize("way", ["_from_exps", "_from_gaps"])
 @pytest.mark.parametrize(
-    "gaps", [[0, 3], [0, 10], [0, 0, 50], [0, 1e-30, 80], [np.inf, 0, 0, 0]], ids=str
+    "gaps", [[0, 3], [0, 17], [0, 0, 50], [0, 1e-30, 80], [np.inf, 0, 0, 0]], ids=str
 )
 def test_the_rest_of_a_row_keeps_its_tail(way, gaps):
     gaps = np.array([gaps], np.float32)
