@@ -68,7 +68,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_some_of(PEERS),
         default=["optax"],
         metavar="LIST",
-        help=f"of {', '.join(PEERS)}, which must be installed; default: optax",
+        help=f"of {', '.join(PEERS)}, which must be installed; one that has no such loss takes no"
+        " part in it; default: optax",
     )
     what.add_argument(
         "--rounds",
@@ -196,8 +197,11 @@ def tabulate(chosen: argparse.Namespace, console: Console) -> int:
     else:
         console.print(str(run_of(results)), highlight=False)
     console.print(report(results))
+    if chosen.json:
+        console.print(f"appended to {chosen.json}", highlight=False)
     if chosen.plot:
         plot.save(results, chosen.plot)
+        console.print(f"drawn into {chosen.plot}", highlight=False)
     return int(any(contest["jaxent"].wrong for contest in results.values()))
 
 

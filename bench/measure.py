@@ -160,7 +160,11 @@ def disagreement(
     for name, g, w in zip(names[: len(want)], got, want, strict=True):
         # Keras has some elementwise losses as means over the last axis only.
         w = w.mean(axis=tuple(range(g.ndim, w.ndim)))
-        error = np.linalg.norm(g - w) / np.linalg.norm(w) if g.shape == w.shape else np.inf
-        if not error <= tolerance:  # NaN is a disagreement
+        if g.shape != w.shape:
+            return f"{name} of shape {g.shape} where it is {w.shape}"
+        if not np.all(np.isfinite(g)):
+            return f"{name} NaN or infinite"
+        error = np.linalg.norm(g - w) / np.linalg.norm(w)
+        if not error <= tolerance:
             return f"{name} off by {error:.1e} of its norm, {tolerance:.0e} allowed"
     return None
