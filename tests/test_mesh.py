@@ -8,6 +8,7 @@ import pytest
 from jax.sharding import AxisType
 
 import jaxent
+from bench.mesh import collectives
 from tests import meshes
 
 
@@ -19,7 +20,7 @@ def test_value_and_gradients(case, style, shape):
     meshes.check(case, style, meshes.mesh_of(shape, kind))
 
 
-@pytest.mark.parametrize("rows", [8, 16, 24, 72])
+@pytest.mark.parametrize("rows", [8, 16, 24, 32, 72, 96])
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 def test_a_mean_of_any_number_of_rows_a_device(kind, rows):
     """Though means of binary losses are made of the sums of four rows each."""
@@ -27,8 +28,10 @@ def test_a_mean_of_any_number_of_rows_a_device(kind, rows):
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(2, rows, 5)).astype(np.float32)
     mean = jax.jit(functools.partial(jaxent.sigmoid_binary_cross_entropy, reduction="mean"))
-    got = mean(*meshes.placed(mesh, [jax.P("data")] * 2, [logits, labels]))
-    np.testing.assert_allclose(got, mean(logits, labels), rtol=1e-6)
+    arrays = meshes.placed(mesh, [jax.P("data")] * 2, [logits, labels])
+    np.testing.assert_allclose(mean(*arrays), mean(logits, labels), rtol=1e-6)
+    # Devices tell each other a number, and nothing that has an axis.
+    assert not collectives(mean.lower(*arrays).compile().as_text())
 
 
 def test_an_explicit_number_after_arrays_of_numpy():

@@ -16,8 +16,11 @@ _LONG_ROW, _WINDOW = 2**17, 2**12
 # Up to so many classes a row costs the library more than what is in it.
 _SHORT_ROW = 2**4
 # How many rows are added up as they are made. A loop over more might be too long to be unrolled,
-# and then takes ten times as long.
+# and then takes many times as long.
 _FOLD = 2**2
+# Of a multiple of these rows each of up to 8 devices has whole folds. Of other folds devices would
+# gather what they are made of.
+_FOLDED = 8 * _FOLD
 
 
 @jax.custom_jvp
@@ -38,7 +41,8 @@ def _row_sum_jvp(primals, tangents):
 @jax.custom_jvp
 def total(x: Array) -> Array:
     """Σ x over all axes, of what takes arithmetic that the library has not."""
-    if x.ndim == 0 or not isinstance(x.shape[0], int) or x.shape[0] < _FOLD:
+    whole = x.ndim > 0 and isinstance(x.shape[0], int) and x.shape[0] % _FOLDED == 0
+    if not whole or x.size == 0:
         return jnp.sum(x)
     return lax.platform_dependent(x, cpu=_total_in_the_loop, default=jnp.sum)
 
@@ -57,22 +61,24 @@ def _sum_in_the_loop(x: Array) -> Array:
 
 
 def _total_in_the_loop(x: Array) -> Array:
-    folds = len(x) // _FOLD
-    folded = x[: folds * _FOLD].reshape(folds, _FOLD, *x.shape[1:])
-    return jnp.sum(_sum_pairs(folded, 1)) + jnp.sum(x[folds * _FOLD :])
+    return jnp.sum(_sum_pairs(x.reshape(-1, _FOLD, *x.shape[1:]), 1))
 
 
 def _sum_pairs(x: Array, axis: int) -> Array:
-    """Σ x over an axis, by a reduction of pairs: of a number, and of whether it is NaN.
+    """Σ x in float32 or float64 over an axis, by a reduction of pairs: a number, and if it is NaN.
 
-    A reduction of numbers by something else than their sum, no mesh could split.
+    NaN needs no such care. But a pair is what XLA cannot take apart and hand to the library, and
+    what it can still split over devices, which gather each other's; the sum written in another way,
+    say as max + min, it could not.
     """
 
     def add(a, b):
         return a[0] + jnp.where(b[1], jnp.nan, b[0]), a[1] | b[1]
 
     nothing = np.zeros((), x.dtype)[()], np.False_
-    return lax.reduce((x, jnp.isnan(x)), nothing, add, (axis,))[0]
+    total, is_nan = lax.reduce((x, jnp.isnan(x)), nothing, add, (axis,))
+    # With one of the two unused, XLA's compiler crashes where the sum is used for an empty batch.
+    return jnp.where(is_nan, jnp.nan, total)
 
 
 def _sum_by_windows(x: Array) -> Array:
