@@ -256,8 +256,11 @@ def test_every_case_agrees_and_is_written_plotted_and_read(tmp_path, capsys):
     assert "8×3" in out
     assert "8×4×3" in out
     assert figure.exists()
+    tables, written = out.split("appended to")
+    assert file.name in written
+    assert figure.name in written
     assert main(["--from", str(file)]) == 0
-    assert capsys.readouterr().out == out
+    assert capsys.readouterr().out == tables
     assert main(["--compare", str(file), str(file)]) == 0
     assert "0 changes beyond the spread, in 11 cells" in capsys.readouterr().out
 
