@@ -41,10 +41,9 @@ def _row_sum_jvp(primals, tangents):
 @jax.custom_jvp
 def total(x: Array) -> Array:
     """Σ x over all axes, of what takes arithmetic that the library has not."""
-    whole = x.ndim > 0 and isinstance(x.shape[0], int) and x.shape[0] % _FOLDED == 0
-    if not whole or x.size == 0:
-        return jnp.sum(x)
-    return lax.platform_dependent(x, cpu=_total_in_the_loop, default=jnp.sum)
+    if x.ndim and isinstance(x.shape[0], int) and x.shape[0] % _FOLDED == 0:
+        return lax.platform_dependent(x, cpu=_total_in_the_loop, default=jnp.sum)
+    return jnp.sum(x)
 
 
 @total.defjvp
@@ -57,15 +56,17 @@ def _sum(x: Array) -> Array:
 
 
 def _sum_in_the_loop(x: Array) -> Array:
-    return _sum_pairs(x, x.ndim - 1)
+    return _nan_where(*_sum_pairs(x, x.ndim - 1))
 
 
 def _total_in_the_loop(x: Array) -> Array:
-    return jnp.sum(_sum_pairs(x.reshape(-1, _FOLD, *x.shape[1:]), 1))
+    folded = x.reshape(x.shape[0] // _FOLD, _FOLD, *x.shape[1:])
+    sums, are_nan = _sum_pairs(folded, 1)
+    return _nan_where(jnp.sum(sums), jnp.any(are_nan))
 
 
-def _sum_pairs(x: Array, axis: int) -> Array:
-    """Σ x in float32 or float64 over an axis, by a reduction of pairs: a number, and if it is NaN.
+def _sum_pairs(x: Array, axis: int) -> tuple[Array, Array]:
+    """Σ x in float32 or float64 over an axis, and whether one of x is NaN, by a single reduction.
 
     NaN needs no such care. But a pair is what XLA cannot take apart and hand to the library, and
     what it can still split over devices, which gather each other's; the sum written in another way,
@@ -76,9 +77,12 @@ def _sum_pairs(x: Array, axis: int) -> Array:
         return a[0] + jnp.where(b[1], jnp.nan, b[0]), a[1] | b[1]
 
     nothing = np.zeros((), x.dtype)[()], np.False_
-    total, is_nan = lax.reduce((x, jnp.isnan(x)), nothing, add, (axis,))
-    # With one of the two unused, XLA's compiler crashes where the sum is used for an empty batch.
-    return jnp.where(is_nan, jnp.nan, total)
+    return lax.reduce((x, jnp.isnan(x)), nothing, add, (axis,))
+
+
+def _nan_where(x: Array, is_nan: Array) -> Array:
+    """x, which is NaN there: with one of the pair unused, XLA crashes beside an empty batch."""
+    return jnp.where(is_nan, jnp.nan, x)
 
 
 def _sum_by_windows(x: Array) -> Array:
