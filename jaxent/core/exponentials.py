@@ -64,8 +64,7 @@ def _from_exps(gaps: Array, exps: Array) -> tuple[Array, Array]:
     How many are at the maximum is a whole number, so that the sum of all tells it.
     """
     below = row_sum(exps - jnp.floor(exps))
-    # Behind a barrier, or the CPU would store what the two sums share.
-    return below, jnp.round(row_sum(lax.optimization_barrier(exps)) - below)
+    return below, jnp.round(row_sum(exps) - below)
 
 
 def _from_gaps(gaps: Array, exps: Array) -> tuple[Array, Array]:
