@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from bench.programs import IN_WORDS
 from bench.report import number, peers_of
 from bench.results import FLOOR, Results, run_of, slowdown
 
@@ -35,8 +36,12 @@ def plot(results: Results) -> Figure:
         of_mode = {cell: contest for cell, contest in results.items() if cell.mode == mode}
         for name, axes in zip(names, row, strict=True):
             _draw(axes, of_mode, name, lines, shapes)
-            axes.set_title(f"{mode}: {_title(name)}", fontsize="medium", fontweight="bold")
-    heading = "Times over jaxent's: blue above 1, where jaxent is faster, and red below"
+            title = f"{IN_WORDS[mode]}:\n{_title(name)}"
+            axes.set_title(title, fontsize="medium", fontweight="bold")
+    heading = (
+        "Times over jaxent's: blue above 1, where jaxent is faster, and red below,"
+        " and nothing where a peer has no such loss"
+    )
     figure.suptitle(f"{heading}\n{run_of(results)}".replace("; ", "\n"), fontsize="medium")
     return figure
 

@@ -23,6 +23,11 @@ from bench.cases import Arguments
 
 Mode = Literal["value", "grad", "eager"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+IN_WORDS: dict[str, str] = {
+    "value": "the mean, compiled",
+    "grad": "the mean and its gradient, compiled",
+    "eager": "the losses, not compiled by the caller",
+}
 TORCH_DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
 

@@ -4,17 +4,13 @@ from collections import Counter
 from pathlib import Path
 from statistics import geometric_mean
 
+from bench.programs import IN_WORDS
 from bench.report import number, peers_of
 from bench.results import FLOOR, Results, run_of, slowdown
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN = "<!-- measured: written by `python -m bench --readme FILE` -->"
 END = "<!-- end of what was measured -->"
-MODES = {
-    "value": "the mean, compiled",
-    "grad": "the mean and its gradient, compiled",
-    "eager": "the losses, not compiled by the caller",
-}
 
 
 def rewrite(readme: Path, results: Results) -> None:
@@ -37,9 +33,12 @@ def section(results: Results) -> str:
         "In how many cells, each a loss at a shape and dtype, jaxent is as fast as a peer or"
         " faster, and the geometric mean over the cells of the peer's time over jaxent's:",
         _summary(modes, results),
+        "Slower than a peer in the geometric mean over the shapes:",
+        "\n".join(f"- {IN_WORDS[mode]}: {_behind(mode, results)}" for mode in modes),
         "By loss, a peer's column is its time over jaxent's, so above 1 jaxent is faster; the last"
         " one is jaxent's time over the floor's, which is one pass of exponentials over the logits"
-        " on a CPU and a copy of the bytes that must move elsewhere. The range is over the shapes.",
+        " on a CPU, below which a value can be, as it writes nothing, and a copy of the bytes that"
+        " must move elsewhere. The range is over the shapes.",
         *(_table(mode, results) for mode in modes),
         *_wrong(results),
     ]
@@ -49,13 +48,38 @@ def section(results: Results) -> str:
 def _summary(modes: list[str], results: Results) -> str:
     peers = peers_of(results)
     rows = [["", *peers], ["---", *("---:" for _ in peers)]]
-    rows += [[MODES[mode], *(_faster(mode, peer, results) for peer in peers)] for mode in modes]
+    rows += [[IN_WORDS[mode], *(_faster(mode, peer, results) for peer in peers)] for mode in modes]
     return _markdown(rows)
 
 
-def _faster(mode: str, peer: str, results: Results) -> str:
+def _behind(mode: str, results: Results) -> str:
+    """Each peer with the losses, and their dtypes, that it is faster in on the whole."""
+    lines = []
+    for peer in peers_of(results):
+        slower: dict[str, list[str]] = {}
+        for loss, dtype in dict.fromkeys((cell.loss, cell.dtype) for cell in results):
+            of_loss = {
+                cell: contest
+                for cell, contest in results.items()
+                if (cell.loss, cell.dtype) == (loss, dtype)
+            }
+            ratios = _ratios(mode, peer, of_loss)
+            if ratios and (mean := geometric_mean(ratios)) < 1:
+                slower.setdefault(loss, []).append(f"{dtype} {number(mean, 2)}")
+        if slower:
+            losses = (f"`{loss}` ({', '.join(of)})" for loss, of in slower.items())
+            lines.append(f"{peer} in {', '.join(losses)}")
+    return "; ".join(lines) or "none"
+
+
+def _ratios(mode: str, peer: str, results: Results) -> list[float]:
+    """The peer's times over jaxent's, where both were timed."""
     contests = (contest for cell, contest in results.items() if cell.mode == mode)
-    ratios = [r for r in (slowdown(c, peer, "jaxent") for c in contests) if r is not None]
+    return [r for r in (slowdown(c, peer, "jaxent") for c in contests) if r is not None]
+
+
+def _faster(mode: str, peer: str, results: Results) -> str:
+    ratios = _ratios(mode, peer, results)
     if not ratios:
         return ""
     faster = sum(ratio >= 1 for ratio in ratios)
@@ -92,7 +116,7 @@ def _table(mode: str, results: Results) -> str:
         ratios = [[slowdown(c, peer, "jaxent") for c in contests] for peer in peers]
         ratios.append([slowdown(c, "jaxent", FLOOR) for c in contests])
         rows.append([f"`{loss}`", dtype, *map(_range, ratios)])
-    return f"{MODES[mode].capitalize()}:\n\n{_markdown(rows)}"
+    return f"{IN_WORDS[mode].capitalize()}:\n\n{_markdown(rows)}"
 
 
 def _markdown(rows: list[list[str]]) -> str:

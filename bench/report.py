@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.compare import Change
-from bench.results import FLOOR, Cell, Contest, Measurement, Results, slowdown
+from bench.results import FLOOR, Cell, Contest, Measurement, Results, run_of, slowdown
+from bench.runs import differences
 
 # Narrow, so that a table of several peers fits into a terminal.
 STYLE: dict[str, Any] = {"box": box.SIMPLE_HEAVY, "padding": (0, 1, 0, 0), "pad_edge": False}
@@ -83,9 +84,19 @@ def complaints(results: Results) -> list[Text]:
 
 def changed(found: Sequence[Change], old: Results, new: Results) -> Group:
     """Who got faster or slower between two files, and who is wrong in the new one."""
-    both = len(old.keys() & new.keys())
-    verdict = Text(f"{len(found)} changes beyond the spread, in {both} cells that both files have.")
-    return Group(verdict, *([_changes(found)] if found else []), *complaints(new))
+    both, ours = len(old.keys() & new.keys()), sum(c.contestant == "jaxent" for c in found)
+    verdict = Text(
+        f"{len(found)} changes beyond the spread, {ours} of them jaxent's, in {both} cells that"
+        " both files have."
+    )
+    others = differences(run_of(old), run_of(new))
+    doubt = [Text(f"They may come from {', '.join(others)}, too: there the runs differ.")]
+    return Group(
+        verdict,
+        *(doubt if found and others else []),
+        *([_changes(found)] if found else []),
+        *complaints(new),
+    )
 
 
 def _changes(found: Sequence[Change]) -> Table:

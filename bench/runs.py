@@ -29,11 +29,23 @@ class Run:
     def host(self) -> tuple[str, str, str, int]:
         return self.device, self.driver, self.cpu, self.cores
 
+    @property
+    def is_busy(self) -> bool:
+        return self.load > BUSY
+
     def __str__(self) -> str:
         device = "cpu" if self.device == "cpu" else f"{self.device} ({self.driver}), host"
         versions = ", ".join(f"{package} {number}" for package, number in self.versions.items())
-        busy = f", busy with other work (load {self.load:.1f})" if self.load > BUSY else ""
+        busy = f", busy with other work (load {self.load:.1f})" if self.is_busy else ""
         return f"{device} {self.cpu}, {self.cores} cores{busy}; {versions}"
+
+
+def differences(old: Run, new: Run) -> list[str]:
+    """What else than the losses may have made one run faster than another."""
+    packages = sorted(old.versions.keys() & new.versions.keys())
+    found = ["the machine"] if old.host != new.host else []
+    found += ["other work on it"] if old.is_busy or new.is_busy else []
+    return found + [p for p in packages if old.versions[p] != new.versions[p]]
 
 
 def this_run(peers: list[str]) -> Run:

@@ -122,6 +122,24 @@ def test_compare_finds_a_planted_change(factor, word):
     assert f"1.50 times {word}" in printed(changed(found, old, new))
 
 
+@pytest.mark.parametrize(
+    ("change", "doubt"),
+    [
+        ({}, ""),
+        ({"cpu": "Another"}, "the machine"),
+        ({"load": 3.0}, "other work on it"),
+        ({"versions": {"jax": "3", "optax": "2"}}, "jax"),
+    ],
+)
+def test_compare_says_what_else_is_different(change, doubt):
+    other = replace(RUN, **change)
+    old, new = by_cell(MEASURED), by_cell([replace(m, run=other) for m in scaled(3.0, ["jaxent"])])
+    text = printed(changed(changes(old, new), old, new))
+    assert "2 changes beyond the spread, 2 of them jaxent's, in 2 cells" in text
+    assert ("They may come from" in text) == bool(doubt)
+    assert f" {doubt}, too" in text or not doubt
+
+
 def test_compare_is_silent_about_noise():
     rng = np.random.default_rng(0)
     old = by_cell(MEASURED)
@@ -155,7 +173,11 @@ def test_the_readme_is_rewritten_between_the_markers(tmp_path):
         assert text.count("A CPU, 2 cores; jax 1, optax 2") == 1
         assert "| the mean and its gradient, compiled | 2 of 2, 1.9× |  |" in text
         assert "| `squared_error` | float32 | 1.5–2.5 |  | 2.0–4.0 |" in text
+        assert "- the mean and its gradient, compiled: none\n" in text
         assert "- keras is wrong in 1 cell of `squared_error`, such as" in text
+        readme.rewrite(file, by_cell(scaled(4.0, ["jaxent"])))
+        behind = "- the mean and its gradient, compiled: optax in `squared_error` (float32 0.48)\n"
+        assert behind in file.read_text()
 
 
 def test_a_readme_without_markers_is_left_alone(tmp_path):
@@ -176,10 +198,11 @@ def test_the_figure_has_every_ratio(tmp_path):
     assert (tmp_path / "new" / "figure.png").read_bytes().startswith(b"\x89PNG")
     figure = plot.plot(by_cell(MEASURED))
     maps = {axes.get_title(): axes for axes in figure.axes}
-    assert list(maps) == ["grad: optax ÷ jaxent", "grad: keras ÷ jaxent", "grad: jaxent ÷ floor"]
+    ratios = "optax ÷ jaxent", "keras ÷ jaxent", "jaxent ÷ floor"
+    assert list(maps) == [f"the mean and its gradient, compiled:\n{ratio}" for ratio in ratios]
     texts = {title: [text.get_text() for text in axes.texts] for title, axes in maps.items()}
     assert list(texts.values()) == [["2.5", "1.5"], ["wrong"], ["4.0", "2.0"]]
-    (image,) = maps["grad: optax ÷ jaxent"].get_images()
+    (image,) = next(iter(maps.values())).get_images()
     np.testing.assert_array_equal(image.get_array(), [[2.5, 1.5]])
 
 
