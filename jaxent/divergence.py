@@ -21,6 +21,7 @@ from jaxent.core.divergence import (
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.mesh import AxisName
 from jaxent.core.sums import row_sum
+from jaxent.core.tangents import rows_apart
 
 
 @loss()
@@ -238,4 +239,4 @@ def _sum_of(
     if kept is None and rows.kept is not None:
         kept = jnp.broadcast_to(rows.kept[..., None], y.shape)
     made = terms(keep(rows.values, kept, 1), keep(y, kept, 1))
-    return row_sum(keep(made, kept, 0))
+    return rows_apart(row_sum(keep(made, kept, 0)))

@@ -15,6 +15,7 @@ from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
 from jaxent.core.mesh import AxisName
+from jaxent.core.tangents import rows_apart
 from jaxent.core.xlogy import xlogx
 
 
@@ -115,7 +116,7 @@ def softmax_entropy(logits: ArrayLike, axis: Axis = -1, *, axis_name: AxisName =
     Agrees with: `torch.distributions.Categorical(logits=logits).entropy()`.
     """
     rows = _classes.rows("logits", logits, axis, None, axis_name=axis_name)
-    return unlabelled_stats(rows).entropy
+    return rows_apart(unlabelled_stats(rows).entropy)
 
 
 @loss()

@@ -12,6 +12,7 @@ from jaxent.core.dtypes import compute_dtype
 from jaxent.core.formulas import cross_entropy, focal_loss, with_z_loss
 from jaxent.core.labels import smooth
 from jaxent.core.mesh import AxisName
+from jaxent.core.tangents import rows_apart
 from jaxent.reduction import Reduced, Reduction, reduce
 
 
@@ -88,7 +89,7 @@ def softmax_cross_entropy(
     t = t if by_class is None else t.astype(dtype) * jnp.expand_dims(by_class, range(t.ndim - 1))
     stats = target_stats(rows, t)
     losses = with_z_loss(stats.nll, stats.lse, option("z_loss", z_loss, dtype))
-    return reduce(losses, rows.kept, weights, reduction)
+    return reduce(rows_apart(losses), rows.kept, weights, reduction)
 
 
 @loss(label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
@@ -268,4 +269,4 @@ def poly_loss_cross_entropy(
     t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
     stats = target_stats(rows, t)
     losses = stats.nll + number("epsilon", epsilon, stats.nll.dtype) * stats.miss
-    return reduce(losses, rows.kept, weights, reduction)
+    return reduce(rows_apart(losses), rows.kept, weights, reduction)

@@ -19,6 +19,7 @@ from jaxent.core.integer import integer_stats
 from jaxent.core.mesh import AxisName, count_over
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats
+from jaxent.core.tangents import rows_apart
 
 
 @loss()
@@ -148,4 +149,5 @@ def _of_class_numbers(
 
 def _nan_in_all(stats: SoftmaxStats) -> SoftmaxStats:
     """NaN in the maximum, too, where the row holds one: a compiler's maximum may pass it over."""
+    stats = rows_apart(stats)
     return stats._replace(max=jnp.where(jnp.isnan(stats.rest), jnp.nan, stats.max))

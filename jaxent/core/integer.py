@@ -13,6 +13,7 @@ in `_from_kept_exponentials` the label is left out so that this is possible, in 
 which stores no exponentials, so that the sum stays one pass.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -56,7 +57,7 @@ def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> Lab
 
     `class_weights` (V,) weigh the classes in `sum_nll`. A row dropped has those of a row of zeros.
     """
-    m = maxima(rows)
+    m = maxima(replace(rows, kept=None))
     _, exps = gaps_and_exps(rows.without_classes(m.dtype), m)
     others = rows.total(without_label(exps, rows.own(labels)))
     return _statistics(rows, class_weights, labels, m, others)
@@ -109,20 +110,20 @@ def _statistics(
     if rows.classes is not None:
         z_label = jnp.where(pick(rows.classes.astype(m.dtype), own) == 1, z_label, -jnp.inf)
     gap = rows.of_label(jnp.squeeze(gaps_and_exps(z_label[..., None], m)[0], -1), own)
-    if rows.kept is not None:
-        others, gap = (jnp.where(rows.kept, x, 0) for x in (others, gap))
     # The label's own exponential is 1 + expm1(−gap): where it is the maximum, exactly 1.
-    rest = others + jnp.expm1(-gap)
+    rest = others + (jnp.exp(-gap) - 1)
     log_s = jnp.log1p(rest)
     gaps, _ = gaps_and_exps(rows.logits(m.dtype), m)
     w = _weights(rows, class_weights, m.dtype)
-    return LabelStats(
+    stats = LabelStats(
         max=m,
         rest=rest,
         nll=gap + log_s,
         miss=others / (1 + rest),
         sum_nll=rows.total(weigh(w, gaps)) + rows.total(w) * log_s,
     )
+    kept = rows.kept
+    return stats if kept is None else jax.tree.map(lambda x: jnp.where(kept, x, 0), stats)
 
 
 def _weights(rows: Rows, class_weights: Array | None, dtype: DTypeLike) -> Array:
