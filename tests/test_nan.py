@@ -10,6 +10,7 @@ import pytest
 import jaxent
 from tests import makers
 from tests.cases import CASES
+from tests.edges import integer
 
 ROWS, CLASSES, HERE = 64, 512, 3
 PLAIN = [
@@ -65,3 +66,20 @@ def test_in_every_statistic(labels, classes):
     logits[HERE, 3] = np.nan
     for made in jax.jit(jaxent.softmax_stats)(logits, labels):
         np.testing.assert_array_equal(np.isnan(made), np.arange(ROWS) == HERE)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 17, 100])
+@pytest.mark.parametrize("loss", [integer, jaxent.softmax_focal_loss])
+def test_in_value_and_gradient_of_short_rows(loss, classes):
+    logits, labels = np.zeros((ROWS, classes), np.float32), np.zeros(ROWS, int)
+    logits[HERE, 1] = np.nan
+    for kept in (None, np.arange(ROWS) != HERE):
+
+        def mean(logits, kept=kept):
+            return loss(logits, labels, where=kept, reduction="mean")
+
+        value, gradient = jax.jit(jax.value_and_grad(mean))(logits)
+        poisoned = (np.arange(ROWS) == HERE) & (kept is None)
+        assert np.isnan(value) == poisoned.any()
+        np.testing.assert_array_equal(np.isnan(gradient).all(axis=-1), poisoned)
+        np.testing.assert_array_equal(np.isnan(gradient).any(axis=-1), poisoned)

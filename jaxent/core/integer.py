@@ -91,11 +91,9 @@ def _others(rows: Rows, labels: Array, m: Array) -> Array:
     """The exponentials, with 0 for that of the label."""
     own = rows.own(labels)
     if is_short(rows.values):
-        # Capped at the maximum that it has, 0, a row dropped does no harm but by a NaN; and to
-        # select rows would take the CPU longer here than all the rest. A row kept has the NaN in
-        # its maximum.
-        z = rows.without_classes(m.dtype)
-        _, exps = gaps_and_exps(jnp.where(jnp.isnan(z), 0, z), m)
+        # Capped at the maximum that it has, 0, a row dropped has exponentials of at most 1, or NaN;
+        # and to select rows would take the CPU longer here than all the rest.
+        _, exps = gaps_and_exps(rows.without_classes(m.dtype), m)
         return without_label(exps, own)
     _, exps = gaps_and_exps(rows.logits(m.dtype), m)
     return place(exps, own, jnp.zeros_like(m))
@@ -140,6 +138,9 @@ def _by_logits(
 ) -> LabelStats:
     s = 1 + stats.rest
     others, own = _others(rows, labels, maxima(rows)), rows.own(labels)
+    if is_short(rows.values):
+        # The NaN of a row dropped. A row kept has it in its statistics.
+        others = jnp.where(jnp.isnan(others), 0, others)
     p_label = jnp.exp(-stats.nll)
     exps = place(others, own, p_label * s)
     w = _weights(rows, class_weights, exps.dtype)
