@@ -107,7 +107,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="write what was measured into FILE to the README, and measure nothing",
     )
-    return parser.parse_args(argv)
+    chosen = parser.parse_args(argv)
+    if chosen.source and chosen.json:
+        parser.error("--from measures nothing that --json could append")
+    return chosen
 
 
 def _cases(text: str) -> list[Case]:

@@ -90,7 +90,7 @@ def changed(found: Sequence[Change], old: Results, new: Results) -> Group:
         " both files have."
     )
     others = differences(run_of(old), run_of(new))
-    doubt = [Text(f"They may come from {', '.join(others)}, too: there the runs differ.")]
+    doubt = [Text(f"What else may have made them: {', '.join(others)}.")]
     return Group(
         verdict,
         *(doubt if found and others else []),

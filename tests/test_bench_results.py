@@ -79,6 +79,14 @@ def test_a_file_of_something_else_is_refused(tmp_path, text):
             main([option, str(file)])
 
 
+def test_what_is_read_is_not_appended(tmp_path, capsys):
+    file = tmp_path / "results.jsonl"
+    append(file, MEASURED)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--from", str(file), "--json", str(tmp_path / "other.jsonl")])
+    assert "measures nothing" in capsys.readouterr().err
+
+
 def test_a_later_run_replaces_a_cell_and_is_never_mixed_with_an_earlier_one():
     later = replace(RUN, started="2026-02-02T00:00:00+00:00")
     again = [measurement("jaxent", 3.0, run=later), measurement(FLOOR, 1.0, run=later)]
@@ -136,8 +144,8 @@ def test_compare_says_what_else_is_different(change, doubt):
     old, new = by_cell(MEASURED), by_cell([replace(m, run=other) for m in scaled(3.0, ["jaxent"])])
     text = printed(changed(changes(old, new), old, new))
     assert "2 changes beyond the spread, 2 of them jaxent's, in 2 cells" in text
-    assert ("They may come from" in text) == bool(doubt)
-    assert f" {doubt}, too" in text or not doubt
+    assert ("What else may have made them" in text) == bool(doubt)
+    assert f"made them: {doubt}." in text or not doubt
 
 
 def test_compare_is_silent_about_noise():

@@ -57,6 +57,7 @@ def integer_stats(rows: Rows, class_weights: Array | None, labels: Array) -> Lab
 
     `class_weights` (V,) weigh the classes in `sum_nll`. A row dropped has those of a row of zeros.
     """
+    # Of all rows: a selection here would part what the CPU sums as it finds the maximum.
     m = maxima(replace(rows, kept=None))
     _, exps = gaps_and_exps(rows.without_classes(m.dtype), m)
     others = rows.total(without_label(exps, rows.own(labels)))
@@ -108,7 +109,8 @@ def _statistics(
     if rows.classes is not None:
         z_label = jnp.where(pick(rows.classes.astype(m.dtype), own) == 1, z_label, -jnp.inf)
     gap = rows.of_label(jnp.squeeze(gaps_and_exps(z_label[..., None], m)[0], -1), own)
-    # The label's own exponential is 1 + expm1(−gap): where it is the maximum, exactly 1.
+    # What the label's exponential is short of 1 is 0 where it is the maximum. Elsewhere the others
+    # are at least 1, and `expm1`, which would part the CPU's sums, is no more exact beside them.
     rest = others + (jnp.exp(-gap) - 1)
     log_s = jnp.log1p(rest)
     gaps, _ = gaps_and_exps(rows.logits(m.dtype), m)
