@@ -90,14 +90,11 @@ _from_kept_exponentials.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 
 def _others(rows: Rows, labels: Array, m: Array) -> Array:
     """The exponentials, with 0 for that of the label."""
-    own = rows.own(labels)
-    if is_short(rows.values):
-        # Capped at the maximum that it has, 0, a row dropped has exponentials of at most 1, or NaN;
-        # and to select rows would take the CPU longer here than all the rest.
-        _, exps = gaps_and_exps(rows.without_classes(m.dtype), m)
-        return without_label(exps, own)
-    _, exps = gaps_and_exps(rows.logits(m.dtype), m)
-    return place(exps, own, jnp.zeros_like(m))
+    # Capped at the maximum that it has, 0, a row dropped has exponentials of at most 1, or NaN; and
+    # to select rows would take the CPU longer, where they are short, than all the rest.
+    z = rows.without_classes(m.dtype) if is_short(rows.values) else rows.logits(m.dtype)
+    _, exps = gaps_and_exps(z, m)
+    return place(exps, rows.own(labels), jnp.zeros_like(m))
 
 
 def _statistics(
