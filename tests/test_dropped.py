@@ -1,6 +1,7 @@
 """What `where` or a weight of 0 drops contributes nothing, whatever it holds."""
 
 import functools
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,12 @@ import numpy as np
 import pytest
 
 import jaxent
+from tests import makers
+from tests.cases import CASES
 from tests.edges import (
     INF,
     INTEGER_LOSSES,
+    NAN,
     WHATEVER,
     T,
     Z,
@@ -25,6 +29,14 @@ from tests.edges import (
 
 KEEP = np.array([True, False, True])
 LABELS = np.array([0, -100, 2])
+WITHOUT_WHERE = {"entropy", "softmax_entropy", "sigmoid_entropy", "self_information"}
+DROPPING = [
+    case
+    for case in CASES
+    if "options" not in case.name
+    and "dropped" not in case.name
+    and case.name not in WITHOUT_WHERE | {"reduce_losses"}
+]
 
 
 def each_holding(x):
@@ -186,3 +198,25 @@ def test_statistics_of_a_dropped_row_move_with_nothing(labels):
     gradient = jax.grad(total)(logits)
     assert np.all(gradient[0] != 0)
     np.testing.assert_array_equal(gradient[1], 0)
+
+
+@pytest.mark.parametrize("number_of_classes", [10, 200])
+@pytest.mark.parametrize("case", DROPPING, ids=lambda case: case.name)
+def test_a_dropped_row_has_no_share_in_second_derivatives(case, number_of_classes):
+    with mock.patch.object(makers, "V", number_of_classes):
+        arrays = case.make(KEEP.shape, np.float32)
+    for i in set(case.differentiable) & set(case.batched):
+        arrays[i][~KEEP] = NAN
+    losses = jax.eval_shape(case.function, *arrays)
+    where = np.broadcast_to(KEEP.reshape(-1, *[1] * (losses.ndim - 1)), losses.shape)
+
+    def total(*arrays):
+        return jnp.sum(case.function(*arrays, where=where))
+
+    gradient = jax.grad(total, case.differentiable)
+
+    def squared(*arrays):
+        return sum(jnp.sum(x * x) for x in gradient(*arrays))
+
+    for second in jax.jit(jax.grad(squared, case.differentiable))(*arrays):
+        assert np.all(np.isfinite(second))

@@ -97,6 +97,20 @@ def _others(rows: Rows, labels: Array, m: Array) -> Array:
     return place(exps, rows.own(labels), jnp.zeros_like(m))
 
 
+@jax.custom_jvp
+def _others_of_kept(rows: Rows, labels: Array, m: Array) -> Array:
+    """The same without the NaN of a row dropped. Of a row kept, its statistics are NaN, too."""
+    others = _others(rows, labels, m)
+    return jnp.where(jnp.isnan(others), 0, others) if is_short(rows.values) else others
+
+
+@_others_of_kept.defjvp
+def _others_of_kept_jvp(primals, tangents):
+    # Of e_j it is e_j: through a selection, 0 times that NaN would be NaN again.
+    others, rows, rows_dot = _others_of_kept(*primals), primals[0], tangents[0]
+    return others, others * rows.moving(rows_dot.values, others.dtype)
+
+
 def _statistics(
     rows: Rows, class_weights: Array | None, labels: Array, m: Array, others: Array
 ) -> LabelStats:
@@ -136,10 +150,7 @@ def _by_logits(
     logits_dot: Array, rows: Rows, class_weights: Array | None, labels: Array, stats: LabelStats
 ) -> LabelStats:
     s = 1 + stats.rest
-    others, own = _others(rows, labels, maxima(rows)), rows.own(labels)
-    if is_short(rows.values):
-        # The NaN of a row dropped. A row kept has it in its statistics.
-        others = jnp.where(jnp.isnan(others), 0, others)
+    others, own = _others_of_kept(rows, labels, maxima(rows)), rows.own(labels)
     p_label = jnp.exp(-stats.nll)
     exps = place(others, own, p_label * s)
     w = _weights(rows, class_weights, exps.dtype)
