@@ -27,11 +27,10 @@ from jaxent.core.xlogy import weigh
 @jax.custom_jvp
 def probabilities(z: Array) -> tuple[Array, Array]:
     """p = σ(z) and q = σ(−z), each exact where it is small."""
-    # Of −|z|, but not the same expression as in the values, or a GPU would store what they share.
-    u = jnp.exp(jnp.minimum(z, -z))
+    u = jnp.exp(-jnp.abs(z))
     large = 1 / (1 + u)
     small = u * large
-    positive = z > -z
+    positive = z > 0
     return jnp.where(positive, large, small), jnp.where(positive, small, large)
 
 

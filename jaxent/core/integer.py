@@ -28,6 +28,7 @@ from jaxent.core.exponentials import (
     maxima,
     pick,
     place,
+    stored_exps,
     without_label,
 )
 from jaxent.core.rows import Rows
@@ -93,8 +94,7 @@ def _others(rows: Rows, labels: Array, m: Array) -> Array:
     # Capped at the maximum that it has, 0, a row dropped has exponentials of at most 1, or NaN; and
     # to select rows would take the CPU longer, where they are short, than all the rest.
     z = rows.without_classes(m.dtype) if is_short(rows.values) else rows.logits(m.dtype)
-    _, exps = gaps_and_exps(z, m)
-    return place(exps, rows.own(labels), jnp.zeros_like(m))
+    return place(stored_exps(z, m), rows.own(labels), jnp.zeros_like(m))
 
 
 @jax.custom_jvp
