@@ -32,14 +32,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_argument_group("what to measure")
-    what.add_argument(
+    loss = what.add_argument(
         "--loss",
         type=_cases,
         default=CASES,
         metavar="LIST",
         help="losses whose names hold one of these; default: all",
     )
-    what.add_argument(
+    shapes = what.add_argument(
         "--shapes",
         type=_shapes,
         default=DEFAULT,
@@ -48,14 +48,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         " linear head 64x32x1000; or all of those named;"
         f" default: {', '.join(shape.name for shape in DEFAULT)}",
     )
-    what.add_argument(
+    dtype = what.add_argument(
         "--dtype",
         type=_some_of(TOLERANCES),
         default=list(TOLERANCES),
         metavar="LIST",
         help=f"of {', '.join(TOLERANCES)}; default: all",
     )
-    what.add_argument(
+    mode = what.add_argument(
         "--mode",
         type=_some_of(MODES),
         default=["grad"],
@@ -63,7 +63,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="value: the compiled mean; grad: that and its gradient; eager: the losses, called as"
         " a user types it; default: grad",
     )
-    what.add_argument(
+    against = what.add_argument(
         "--against",
         type=_some_of(PEERS),
         default=["optax"],
@@ -71,54 +71,67 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"of {', '.join(PEERS)}, which must be installed; one that has no such loss takes no"
         " part in it; default: optax",
     )
-    what.add_argument(
+    rounds = what.add_argument(
         "--rounds",
         type=_positive,
         metavar="N",
         help="how often everyone is timed; default: what fits into half a second, and at least 7",
     )
     files = parser.add_argument_group("files")
-    files.add_argument(
+    json = files.add_argument(
         "--json",
-        type=Path,
+        type=_file,
         metavar="FILE",
         help="append every measurement as a line; bench/results.py describes its fields",
     )
-    files.add_argument(
+    sources = files.add_mutually_exclusive_group()
+    source = sources.add_argument(
         "--from",
         dest="source",
         type=_results,
         metavar="FILE",
         help="tabulate, and plot, what was measured into FILE, and measure nothing",
     )
-    files.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw everyone's time relative to jaxent's"
+    figure = files.add_argument(
+        "--plot", type=_figure, metavar="FILE", help="draw everyone's time relative to jaxent's"
     )
-    files.add_argument(
+    compare = sources.add_argument(
         "--compare",
         nargs=2,
         type=_results,
         metavar=("OLD", "NEW"),
         help="say what got faster or slower, beyond the spread, and measure nothing",
     )
-    files.add_argument(
+    rewrite = sources.add_argument(
         "--readme",
         type=_results,
         metavar="FILE",
         help="write what was measured into FILE to the README, and measure nothing",
     )
     chosen = parser.parse_args(argv)
-    if chosen.source and chosen.json:
-        parser.error("--from measures nothing that --json could append")
+    measuring = [loss, shapes, dtype, mode, against, rounds, json]
+    for reads, ignored in (
+        (source, measuring),
+        (compare, [*measuring, figure]),
+        (rewrite, [*measuring, figure]),
+    ):
+        for option in ignored:
+            if _is_given(reads, chosen) and _is_given(option, chosen):
+                names = option.option_strings[0], reads.option_strings[0]
+                parser.error("argument {}: not allowed with argument {}".format(*names))
     return chosen
 
 
+def _is_given(option: argparse.Action, chosen: argparse.Namespace) -> bool:
+    return getattr(chosen, option.dest) is not option.default
+
+
 def _cases(text: str) -> list[Case]:
-    found = [case for case in CASES if any(part in case.name for part in text.split(","))]
-    if not found:
+    parts = text.split(",")
+    if not all(part and any(part in case.name for case in CASES) for part in parts):
         names = ", ".join(case.name for case in CASES)
-        raise argparse.ArgumentTypeError(f"must be parts of {names}, got {text}")
-    return found
+        raise argparse.ArgumentTypeError(f"must be parts of {names}, got {text!r}")
+    return [case for case in CASES if any(part in case.name for part in parts)]
 
 
 def _shapes(text: str) -> Sequence[Shape]:
@@ -143,10 +156,24 @@ def _some_of(choices: Sequence[str] | dict[str, Any]) -> Callable[[str], list[st
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return number
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _file(text: str) -> Path:
+    file = Path(text)
+    if file.is_dir() or not file.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a file in a directory that is there, got {text}")
+    return file
+
+
+def _figure(text: str) -> Path:
+    file = _file(text)
+    if file.suffix[1:] not in plot.FORMATS:
+        formats = ", ".join(plot.FORMATS)
+        raise argparse.ArgumentTypeError(f"must end in one of {formats}, got {text}")
+    return file
 
 
 def _results(text: str) -> Results:

@@ -14,11 +14,11 @@ from bench.results import FLOOR, Results, run_of, slowdown
 CELL_INCHES, NAMES_INCHES, HEADING_INCHES = (0.62, 0.3), 4.2, 1.6
 # White is as fast as jaxent; from here on the colours get no stronger.
 STRONGEST = 8
+FORMATS = sorted(Figure().canvas.get_supported_filetypes())
 
 
 def save(results: Results, file: Path) -> None:
     """Draws the results into a file whose suffix is the format."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     plot(results).savefig(file, dpi=110)
 
 

@@ -31,16 +31,16 @@ def rotations(arguments: Arguments) -> list[Arguments]:
 def timings(
     programs: Mapping[str, Program], inputs: Sequence[Arguments], rounds: int | None = None
 ) -> dict[str, list[float]]:
-    """The seconds of every program in every round, after one to warm up."""
+    """The seconds of every program in every round, after two to warm up."""
     # Programs that place alike share their arrays.
     placed = {place: list(map(place, inputs)) for place in {p.place for p in programs.values()}}
     measured = interleaved(
         {name: program.call for name, program in programs.items()},
         {name: placed[program.place] for name, program in programs.items()},
     )
-    warm_up = sum(next(measured).values())
+    _, warm = next(measured), next(measured)  # the first call takes several times as long
     if rounds is None:
-        rounds = int(np.clip(SECONDS / warm_up, FEWEST_ROUNDS, MOST_ROUNDS))
+        rounds = int(np.clip(SECONDS / sum(warm.values()), FEWEST_ROUNDS, MOST_ROUNDS))
     table = list(islice(measured, rounds))
     return {name: [row[name] for row in table] for name in programs}
 

@@ -79,12 +79,26 @@ def test_a_file_of_something_else_is_refused(tmp_path, text):
             main([option, str(file)])
 
 
-def test_what_is_read_is_not_appended(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("reads", "beside"),
+    [
+        ("--from", "--json new.jsonl"),
+        ("--from", "--shapes COCO"),
+        ("--from", "--compare {0} {0}"),
+        ("--readme", "--rounds 3"),
+        ("--readme", "--plot new.png"),
+        ("--readme", "--loss focal"),
+    ],
+)
+def test_what_reading_a_file_would_ignore_is_refused(tmp_path, capsys, monkeypatch, reads, beside):
+    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "results.jsonl"
     append(file, MEASURED)
     with pytest.raises(SystemExit, match="2"):
-        main(["--from", str(file), "--json", str(tmp_path / "other.jsonl")])
-    assert "measures nothing" in capsys.readouterr().err
+        main([reads, str(file), *beside.format(file).split()])
+    said = capsys.readouterr().err
+    assert f"argument {beside.split()[0]}: not allowed with argument {reads}" in said
 
 
 def test_a_later_run_replaces_a_cell_and_is_never_mixed_with_an_earlier_one():
@@ -202,8 +216,8 @@ def test_the_readme_has_its_markers():
 
 
 def test_the_figure_has_every_ratio(tmp_path):
-    plot.save(by_cell(MEASURED), tmp_path / "new" / "figure.png")
-    assert (tmp_path / "new" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    plot.save(by_cell(MEASURED), tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     figure = plot.plot(by_cell(MEASURED))
     maps = {axes.get_title(): axes for axes in figure.axes}
     ratios = "optax ÷ jaxent", "keras ÷ jaxent", "jaxent ÷ floor"
