@@ -30,7 +30,8 @@ def probabilities(z: Array) -> tuple[Array, Array]:
     u = jnp.exp(-jnp.abs(z))
     large = 1 / (1 + u)
     small = u * large
-    positive = z > 0
+    # Not z > 0, which the values have: a GPU would store what they share.
+    positive = z > -z
     return jnp.where(positive, large, small), jnp.where(positive, small, large)
 
 
