@@ -164,13 +164,14 @@ def _positive(text: str) -> int:
 def _file(text: str) -> Path:
     file = Path(text)
     if file.is_dir() or not file.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be a file in a directory that is there, got {text}")
+        kind = "a directory" if file.is_dir() else "a file in none"
+        raise argparse.ArgumentTypeError(f"must be a file in a directory, got {kind}: {text}")
     return file
 
 
 def _figure(text: str) -> Path:
     file = _file(text)
-    if file.suffix[1:] not in plot.FORMATS:
+    if file.suffix[1:].lower() not in plot.FORMATS:
         formats = ", ".join(plot.FORMATS)
         raise argparse.ArgumentTypeError(f"must end in one of {formats}, got {text}")
     return file

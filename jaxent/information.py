@@ -15,7 +15,7 @@ from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
 from jaxent.core.mesh import AxisName
-from jaxent.core.tangents import rows_apart
+from jaxent.core.tangents import in_two_passes, rows_apart
 from jaxent.core.xlogy import xlogx
 
 
@@ -146,4 +146,9 @@ def sigmoid_entropy(logits: ArrayLike) -> Array:
     """
     logits = jnp.asarray(logits)
     expect_floating("logits", logits)
+    return _sigmoid_entropy(logits)
+
+
+@in_two_passes("cpu")
+def _sigmoid_entropy(logits: Array) -> Array:
     return bernoulli_entropy(widen(logits))

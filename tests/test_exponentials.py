@@ -107,3 +107,19 @@ def test_softplus_keeps_its_tail():
     # The exponential's own error grows with what it is of.
     allowed = (2.5 + x / 2) * np.spacing(want.astype(np.float32))
     assert np.all(np.abs(softplus.softplus(jnp.asarray(x)) - want) <= allowed)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_stored_exponentials_are_those_that_are_summed(dtype):
+    """Also where the maximum knows nothing of a NaN, or of a row dropped."""
+    with jax.enable_x64(dtype == np.float64):
+        z = np.random.default_rng(0).normal(size=(6, 7)).astype(dtype) * 30
+        m = z.max(axis=-1)
+        z[0, 3], z[1], m[1], z[2, 2], m[3] = np.nan, -np.inf, -np.inf, -np.inf, np.nan
+        z[4, 0] = m[4] + 1
+        got = exponentials.stored_exps(jnp.asarray(z), jnp.asarray(m))
+        _, want = exponentials.gaps_and_exps(jnp.asarray(z), jnp.asarray(m))
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, want)
+        assert np.isnan(got[0, 3])
+        assert np.isnan(got).sum() == 8

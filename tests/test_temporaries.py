@@ -73,6 +73,14 @@ def test_means_of_binary_losses(loss, dtype):
     assert used <= 1.25 * SHAPE.rows * SHAPE.classes + few_floats_a_row(SHAPE)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_mean_of_binary_entropies(dtype):
+    """The entropies, before they are summed."""
+    logits, _ = BINARY.arguments(SHAPE, dtype)
+    used = temporaries(jaxent.sigmoid_entropy, (logits,))
+    assert used <= 4 * SHAPE.rows * SHAPE.classes + few_floats_a_row(SHAPE)
+
+
 @pytest.mark.parametrize("classes", [1, 10, 16])
 def test_short_rows_are_summed_as_they_are_made(classes):
     def sums_of_selected(z):

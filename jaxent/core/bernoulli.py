@@ -17,7 +17,7 @@ the polynomial of `softplus` costs next to nothing, in the library that sums tak
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from jaxent.core.softplus import softplus
 from jaxent.core.tangents import along
@@ -27,10 +27,11 @@ from jaxent.core.xlogy import weigh
 @jax.custom_jvp
 def probabilities(z: Array) -> tuple[Array, Array]:
     """p = σ(z) and q = σ(−z), each exact where it is small."""
-    u = jnp.exp(-jnp.abs(z))
+    # The CPU makes an exponential that the values have once; a GPU would store it.
+    size = lax.platform_dependent(z, cpu=jnp.abs, default=lambda z: jnp.maximum(z, -z))
+    u = jnp.exp(-size)
     large = 1 / (1 + u)
     small = u * large
-    # Not z > 0, which the values have: a GPU would store what they share.
     positive = z > -z
     return jnp.where(positive, large, small), jnp.where(positive, small, large)
 
@@ -93,7 +94,7 @@ def bernoulli_entropy(z: Array) -> Array:
     """H, in nats."""
     size = jnp.abs(z)
     u = jnp.exp(-size)
-    return softplus(size) + weigh(u / (1 + u), size)
+    return jnp.where(jnp.isinf(size), 0, softplus(size) + u / (1 + u) * size)
 
 
 @bernoulli_entropy.defjvp

@@ -46,12 +46,13 @@ def gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
 
 
 def stored_exps(z: Array, m: Array) -> Array:
-    """The same exponentials, for who stores them, and not to be differentiated.
+    """The same exponentials where they are stored, not summed as they are made.
 
-    A minimum, which has to hand on a NaN, takes x86 three instructions, and a selection one. Where
-    the exponentials are summed as they are made, it would part the sum from them.
+    A minimum that hands on a NaN takes x86 three instructions, this selection one, which would
+    part a sum from what is summed. Not to be differentiated: it has no rule as `_capped` has.
     """
     reference = _reference(m)
+    # In this order: a NaN is not above the maximum, and stays.
     return _against(jnp.where(reference < z, reference, z), reference)[1]
 
 

@@ -106,8 +106,10 @@ def _others_of_kept(rows: Rows, labels: Array, m: Array) -> Array:
 
 @_others_of_kept.defjvp
 def _others_of_kept_jvp(primals, tangents):
-    # Of e_j it is e_j: through a selection, 0 times that NaN would be NaN again.
-    others, rows, rows_dot = _others_of_kept(*primals), primals[0], tangents[0]
+    rows, rows_dot = primals[0], tangents[0]
+    others = _others_of_kept(*primals)
+    # As of e_j for a constant m, but of what is left of it: through the selection, 0 times a NaN
+    # would be NaN. What moves in a row dropped, `Rows.summed` takes out.
     return others, others * rows.moving(rows_dot.values, others.dtype)
 
 
