@@ -120,8 +120,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     modes = [mode for mode in MODES if mode != "eager"]
     parser.add_argument("--mode", choices=modes, default="grad", help="default: grad")
     chosen = parser.parse_args(argv)
-    out = wide_console()
     case = names[chosen.loss]
+    if case.linear != bool(chosen.shape.features):
+        parser.error("argument --shape: linear losses take sizes like 64x32x1000, no other")
+    out = wide_console()
     for contestant in map(load, ("jaxent", "optax")):
         if case.name in contestant.losses:
             loss = contestant.losses[case.name]

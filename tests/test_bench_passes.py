@@ -3,10 +3,11 @@
 import io
 
 import jax.numpy as jnp
+import pytest
 from rich.console import Console
 
 from bench.cases import CASES
-from bench.passes import Pass, instructions, passes, report
+from bench.passes import Pass, instructions, main, passes, report
 from bench.shapes import Shape
 
 SQUARED_ERROR = next(case for case in CASES if case.name == "squared_error")
@@ -57,3 +58,10 @@ def test_passes_of_no_weight_are_left_out():
     text = console.file.getvalue()
     assert all(part in text for part in ("9.50", "exponential"))
     assert "add" not in text
+
+
+@pytest.mark.parametrize("argv", ["linear_softmax_cross_entropy", "squared_error --shape 4x3x2"])
+def test_a_shape_of_another_kind_of_loss_is_refused(argv, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(argv.split())
+    assert "argument --shape: linear losses take" in capsys.readouterr().err
