@@ -200,7 +200,9 @@ def measured(chosen: argparse.Namespace, console: Console) -> list[Measurement]:
         if case.linear == bool(shape.features)
     ]
     if not cells:
-        raise SystemExit("nothing to measure: linear losses take sizes like 64x32x1000, no other")
+        raise SystemExit(
+            "nothing to measure: linear losses take sizes like 64x32x1000, others like 64x1000"
+        )
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
     found = []
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

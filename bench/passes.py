@@ -122,7 +122,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     case = names[chosen.loss]
     if case.linear != bool(chosen.shape.features):
-        parser.error("argument --shape: linear losses take sizes like 64x32x1000, no other")
+        parser.error(
+            "argument --shape: linear losses take sizes like 64x32x1000, others like 64x1000"
+        )
     out = wide_console()
     for contestant in map(load, ("jaxent", "optax")):
         if case.name in contestant.losses:

@@ -44,7 +44,7 @@ def differences(old: Run, new: Run) -> list[str]:
     """What else than the losses may have made one run faster than another."""
     packages = sorted(old.versions.keys() & new.versions.keys())
     found = ["the machine"] if old.host != new.host else []
-    found += ["other work on it"] if old.is_busy or new.is_busy else []
+    found += ["other work on the machine"] if old.is_busy or new.is_busy else []
     return found + [p for p in packages if old.versions[p] != new.versions[p]]
 
 

@@ -149,7 +149,7 @@ def test_compare_finds_a_planted_change(factor, word):
     [
         ({}, ""),
         ({"cpu": "Another"}, "the machine"),
-        ({"load": 3.0}, "other work on it"),
+        ({"load": 3.0}, "other work on the machine"),
         ({"versions": {"jax": "3", "optax": "2"}}, "jax"),
     ],
 )
