@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -22,6 +23,8 @@ from bench.report import changed, report, wide_console
 from bench.results import Measurement, Results, append, by_cell, read, run_of
 from bench.runs import this_run
 from bench.shapes import DEFAULT, SHAPES, Shape, parse
+
+MOST_ROUNDS = 10**6  # of a number that is given
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -106,7 +109,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--readme",
         type=_results,
         metavar="FILE",
-        help="write what was measured into FILE to the README, and measure nothing",
+        help="write a summary of what was measured into FILE to README.md, and measure nothing",
     )
     chosen = parser.parse_args(argv)
     measuring = [loss, shapes, dtype, mode, against, rounds, json]
@@ -156,16 +159,17 @@ def _some_of(choices: Sequence[str] | dict[str, Any]) -> Callable[[str], list[st
 
 
 def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_ROUNDS:
+        message = f"must be a whole number from 1 to {MOST_ROUNDS}, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
     return int(text)
 
 
 def _file(text: str) -> Path:
     file = Path(text)
-    if file.is_dir() or not file.parent.is_dir():
-        kind = "a directory" if file.is_dir() else "a file in none"
-        raise argparse.ArgumentTypeError(f"must be a file in a directory, got {kind}: {text}")
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        kind = "a directory" if file.is_dir() else "none"
+        raise argparse.ArgumentTypeError(f"must be a file that can be written, got {kind}: {text}")
     return file
 
 

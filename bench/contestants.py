@@ -35,7 +35,8 @@ def load(name: str) -> Contestant:
     try:
         return LOADERS[name]()
     except ModuleNotFoundError as error:
-        message = f"{name} is not installed: {error}; the extras `peers` and `heads` have the peers"
+        extra = "heads" if name in OF_HEADS else "peers"
+        message = f"{name} is not installed: {error}; jaxent's extra `{extra}` has it"
         raise SystemExit(message) from None
 
 
@@ -147,3 +148,4 @@ LOADERS: Mapping[str, Callable[[], Contestant]] = {
     "ejkernel": _ejkernel,
 }
 PEERS = tuple(name for name in LOADERS if name != "jaxent")
+OF_HEADS = "tokamax", "jax-cce", "ejkernel"

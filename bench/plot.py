@@ -12,6 +12,7 @@ from bench.report import number, peers_of
 from bench.results import FLOOR, Results, run_of, slowdown
 
 CELL_INCHES, NAMES_INCHES, HEADING_INCHES = (0.62, 0.3), 4.2, 1.6
+TITLE_INCHES = 3.2
 # White is as fast as jaxent; from here on the colours get no stronger.
 STRONGEST = 8
 # But for pgf, which takes a TeX installation.
@@ -30,6 +31,7 @@ def plot(results: Results) -> Figure:
     lines = list(dict.fromkeys((cell.loss, cell.dtype) for cell in results))
     shapes = list(dict.fromkeys(str(cell.shape) for cell in results))
     width, height = (size * len(of) for size, of in zip(CELL_INCHES, (shapes, lines), strict=True))
+    width = max(width, TITLE_INCHES)
     size = NAMES_INCHES + (width + 0.3) * len(names), (height + HEADING_INCHES) * len(modes) + 1
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(modes), len(names), sharex=True, sharey=True, squeeze=False)

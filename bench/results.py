@@ -85,7 +85,8 @@ def _measurement(file: Path, line: str) -> Measurement:
         fields = json.loads(line)
         return Measurement(**fields | {"run": Run(**fields["run"])})
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} holds a line that is no measurement: {line}") from error
+        message = f"{file} holds a line that is no measurement of `python -m bench`: {line[:60]}"
+        raise ValueError(message) from error
 
 
 def by_cell(measurements: Iterable[Measurement]) -> Results:

@@ -41,8 +41,9 @@ DEFAULT = tuple(shape for shape in SHAPES if shape.name in _QUICK)
 
 def parse(text: str) -> Shape:
     """The shape of that name, or of sizes such as 64x1000, with features 64x32x1000."""
+    text = text.strip().lower().replace("×", "x")
     for shape in SHAPES:
-        if shape.name.lower() == text.lower():
+        if shape.name.lower() == text:
             return shape
     rows, *features, classes = map(int, text.split("x"))
     if min(rows, classes, *features) < 1 or len(features) > 1:

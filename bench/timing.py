@@ -38,7 +38,8 @@ def timings(
         {name: program.call for name, program in programs.items()},
         {name: placed[program.place] for name, program in programs.items()},
     )
-    _, warm = next(measured), next(measured)  # the first call takes several times as long
+    # The first call takes several times as long.
+    _, warm = next(measured), next(measured)
     if rounds is None:
         rounds = int(np.clip(SECONDS / sum(warm.values()), FEWEST_ROUNDS, MOST_ROUNDS))
     table = list(islice(measured, rounds))

@@ -129,9 +129,13 @@ def _axis(axis: Any) -> Axis:
 
 
 def _axis_number(axis: Any) -> int:
-    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-        raise TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}")
-    return operator.index(axis)
+    wrong = TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}")
+    if isinstance(axis, bool):
+        raise wrong
+    try:
+        return operator.index(axis)
+    except TypeError:
+        raise wrong from None
 
 
 def _reduction(reduction: Any) -> str:

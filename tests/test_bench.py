@@ -249,7 +249,8 @@ def test_a_peer_agrees(peer, mode):
 
 def test_shapes_have_names():
     assert {(shape.rows, shape.classes) for shape in SHAPES} >= {(8192, 10), (4096, 1000)}
-    assert parse("imagenet") == Shape("ImageNet", 4096, 1000)
+    assert parse(" imagenet") == Shape("ImageNet", 4096, 1000)
+    assert parse("8×3") == Shape("", 8, 3)
     assert str(parse("8x3")) == "8×3"
     assert parse("8x4x3") == Shape("", 8, 3, features=4)
 
@@ -297,6 +298,7 @@ def test_the_exit_status_tells_that_jaxent_is_wrong(monkeypatch, capsys):
         "--shapes nobody",
         "--rounds 0",
         "--rounds many",
+        "--rounds 99999999999999999999",
         "--dtype int8",
         "--mode slow",
         "--against jaxent",
@@ -305,6 +307,7 @@ def test_the_exit_status_tells_that_jaxent_is_wrong(monkeypatch, capsys):
         "--plot nowhere/file.png",
         "--plot file.txt",
         "--plot file",
+        "--plot file.pgf",
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused(argv, capsys, tmp_path, monkeypatch):

@@ -249,6 +249,7 @@ WRONG = {
         "['mean']",
     ),
     "axis a boolean": (lambda: integer(Z, N, True), TypeError, "axis", "True"),
+    "axis an array": (lambda: integer(Z, N, N > 0), TypeError, "axis", "a tuple of ints"),
 }
 
 
