@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxent
-from tests.edges import dense, integer, naming, value_and_grad
+from tests.edges import binary, dense, integer, naming, value_and_grad
 
 LOSSES = {
     "integer": lambda z: integer(z, np.arange(64) % 10),
@@ -35,6 +35,16 @@ def test_numbers_of_rows_are_apart_from_what_is_done_with_them(loss):
     program = jax.jit(loss).lower(z, z).as_text()
     # The last operation, in the branch for the CPU.
     assert re.search(r"optimization_barrier %\S+ : tensor<37xf32>\n.*\n.*\n    return", program)
+
+
+@pytest.mark.parametrize("loss", [lambda z: binary(z, jnp.ones_like(z)), jaxent.sigmoid_entropy])
+def test_a_gpu_makes_the_exponentials_of_derivatives_in_another_way(loss):
+    """As exp(−max(z, −z)), or it would store those of the values, which are exp(−|z|)."""
+    z = jax.ShapeDtypeStruct((64, 100), jnp.bfloat16)
+    traced = jax.jit(jax.value_and_grad(lambda z: jnp.mean(loss(z)))).trace(z)
+    gpu, cpu = (traced.lower(lowering_platforms=(p,)).as_text() for p in ("cuda", "cpu"))
+    assert "stablehlo.maximum" in gpu
+    assert "stablehlo.maximum" not in cpu
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
