@@ -24,7 +24,8 @@ from bench.results import Measurement, Results, append, by_cell, read, run_of
 from bench.runs import this_run
 from bench.shapes import DEFAULT, SHAPES, Shape, parse
 
-MOST_ROUNDS = 10**6  # of a number that is given
+# The options that read files of measurements, by where they are kept.
+READING = {"source": "--from", "compare": "--compare", "readme": "--readme"}
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -35,14 +36,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_argument_group("what to measure")
-    loss = what.add_argument(
+    what.add_argument(
         "--loss",
         type=_cases,
         default=CASES,
         metavar="LIST",
         help="losses whose names hold one of these; default: all",
     )
-    shapes = what.add_argument(
+    what.add_argument(
         "--shapes",
         type=_shapes,
         default=DEFAULT,
@@ -51,14 +52,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         " linear head 64x32x1000; or all of those named;"
         f" default: {', '.join(shape.name for shape in DEFAULT)}",
     )
-    dtype = what.add_argument(
+    what.add_argument(
         "--dtype",
         type=_some_of(TOLERANCES),
         default=list(TOLERANCES),
         metavar="LIST",
         help=f"of {', '.join(TOLERANCES)}; default: all",
     )
-    mode = what.add_argument(
+    what.add_argument(
         "--mode",
         type=_some_of(MODES),
         default=["grad"],
@@ -66,7 +67,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="value: the compiled mean; grad: that and its gradient; eager: the losses, called as"
         " a user types it; default: grad",
     )
-    against = what.add_argument(
+    what.add_argument(
         "--against",
         type=_some_of(PEERS),
         default=["optax"],
@@ -74,59 +75,55 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"of {', '.join(PEERS)}, which must be installed; one that has no such loss takes no"
         " part in it; default: optax",
     )
-    rounds = what.add_argument(
+    what.add_argument(
         "--rounds",
-        type=_positive,
+        type=_rounds,
         metavar="N",
         help="how often everyone is timed; default: what fits into half a second, and at least 7",
     )
     files = parser.add_argument_group("files")
-    json = files.add_argument(
+    files.add_argument(
         "--json",
         type=_file,
         metavar="FILE",
         help="append every measurement as a line; bench/results.py describes its fields",
     )
     sources = files.add_mutually_exclusive_group()
-    source = sources.add_argument(
+    sources.add_argument(
         "--from",
         dest="source",
         type=_results,
         metavar="FILE",
         help="tabulate, and plot, what was measured into FILE, and measure nothing",
     )
-    figure = files.add_argument(
+    files.add_argument(
         "--plot", type=_figure, metavar="FILE", help="draw everyone's time relative to jaxent's"
     )
-    compare = sources.add_argument(
+    sources.add_argument(
         "--compare",
         nargs=2,
         type=_results,
         metavar=("OLD", "NEW"),
         help="say what got faster or slower, beyond the spread, and measure nothing",
     )
-    rewrite = sources.add_argument(
+    sources.add_argument(
         "--readme",
         type=_results,
         metavar="FILE",
         help="write a summary of what was measured into FILE to README.md, and measure nothing",
     )
     chosen = parser.parse_args(argv)
-    measuring = [loss, shapes, dtype, mode, against, rounds, json]
-    for reads, ignored in (
-        (source, measuring),
-        (compare, [*measuring, figure]),
-        (rewrite, [*measuring, figure]),
-    ):
-        for option in ignored:
-            if _is_given(reads, chosen) and _is_given(option, chosen):
-                names = option.option_strings[0], reads.option_strings[0]
-                parser.error("argument {}: not allowed with argument {}".format(*names))
+    _refuse_what_is_ignored(parser, chosen)
     return chosen
 
 
-def _is_given(option: argparse.Action, chosen: argparse.Namespace) -> bool:
-    return getattr(chosen, option.dest) is not option.default
+def _refuse_what_is_ignored(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
+    """Who reads a file of measurements measures nothing, and draws by --from alone."""
+    given = {name for name, x in vars(chosen).items() if x is not parser.get_default(name)}
+    for source in given & READING.keys():
+        drawing = {"plot"} if source == "source" else set()
+        for name in sorted(given - READING.keys() - drawing):
+            parser.error(f"argument --{name}: not allowed with argument {READING[source]}")
 
 
 def _cases(text: str) -> list[Case]:
@@ -158,18 +155,17 @@ def _some_of(choices: Sequence[str] | dict[str, Any]) -> Callable[[str], list[st
     return chosen
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_ROUNDS:
-        message = f"must be a whole number from 1 to {MOST_ROUNDS}, got {text!r}"
-        raise argparse.ArgumentTypeError(message)
+def _rounds(text: str) -> int:
+    most = 10**6
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}, got {text!r}")
     return int(text)
 
 
 def _file(text: str) -> Path:
     file = Path(text)
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        kind = "a directory" if file.is_dir() else "none"
-        raise argparse.ArgumentTypeError(f"must be a file that can be written, got {kind}: {text}")
+        raise argparse.ArgumentTypeError(f"must be a file that can be written, got {text}")
     return file
 
 

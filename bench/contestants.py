@@ -35,7 +35,7 @@ def load(name: str) -> Contestant:
     try:
         return LOADERS[name]()
     except ModuleNotFoundError as error:
-        extra = "heads" if name in OF_HEADS else "peers"
+        extra = "heads" if name in PEERS_OF_HEADS else "peers"
         message = f"{name} is not installed: {error}; jaxent's extra `{extra}` has it"
         raise SystemExit(message) from None
 
@@ -148,4 +148,5 @@ LOADERS: Mapping[str, Callable[[], Contestant]] = {
     "ejkernel": _ejkernel,
 }
 PEERS = tuple(name for name in LOADERS if name != "jaxent")
-OF_HEADS = "tokamax", "jax-cce", "ejkernel"
+# Those that the extra `heads` installs, the others being in `peers`.
+PEERS_OF_HEADS = "tokamax", "jax-cce", "ejkernel"

@@ -2,6 +2,7 @@
 
 import hypothesis
 import jax
+import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -10,3 +11,10 @@ jax.config.update("jax_num_cpu_devices", 8)
 
 hypothesis.settings.register_profile("jaxent", deadline=None, max_examples=20, derandomize=True)
 hypothesis.settings.load_profile("jaxent")
+
+
+@pytest.fixture
+def peers_promote():
+    """Peers mix dtypes and ranks, which the suite forbids."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield

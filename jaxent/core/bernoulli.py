@@ -27,7 +27,8 @@ from jaxent.core.xlogy import weigh
 @jax.custom_jvp
 def probabilities(z: Array) -> tuple[Array, Array]:
     """p = σ(z) and q = σ(−z), each exact where it is small."""
-    # The CPU makes an exponential that the values have once; a GPU would store it.
+    # The CPU makes derivatives in a pass of their own, and there exp(−|z|), of values too, once. A
+    # GPU makes all in one pass, and would store what values and derivatives share.
     size = lax.platform_dependent(z, cpu=jnp.abs, default=lambda z: jnp.maximum(z, -z))
     u = jnp.exp(-size)
     large = 1 / (1 + u)
