@@ -36,38 +36,38 @@ pos_weight) are Python numbers, whose range is checked, or traced arrays, which 
 A new value compiles nothing.
 """
 
-from jaxent.contrastive import info_nce
-from jaxent.core.stats import SoftmaxStats
-from jaxent.distillation import linear_softmax_kl_divergence
-from jaxent.divergence import (
+from jaxent._contrastive import info_nce
+from jaxent._distillation import linear_softmax_kl_divergence
+from jaxent._divergence import (
     generalized_kl_divergence,
     jensen_shannon_divergence,
     kl_divergence,
     kl_divergence_with_log_targets,
     softmax_kl_divergence,
 )
-from jaxent.information import entropy, self_information, sigmoid_entropy, softmax_entropy
-from jaxent.linear import (
+from jaxent._information import entropy, self_information, sigmoid_entropy, softmax_entropy
+from jaxent._linear import (
     linear_softmax_cross_entropy,
     linear_softmax_focal_loss,
 )
-from jaxent.probability import (
+from jaxent._probability import (
     binary_cross_entropy,
     binary_focal_cross_entropy,
     categorical_cross_entropy,
     categorical_cross_entropy_with_integer_labels,
 )
-from jaxent.reduction import reduce_losses
-from jaxent.regression import squared_error
-from jaxent.sharded import sharded_linear_softmax_cross_entropy
-from jaxent.sigmoid import sigmoid_binary_cross_entropy, sigmoid_focal_loss
-from jaxent.softmax import (
+from jaxent._reduction import reduce_losses
+from jaxent._regression import squared_error
+from jaxent._sharded import sharded_linear_softmax_cross_entropy
+from jaxent._sigmoid import sigmoid_binary_cross_entropy, sigmoid_focal_loss
+from jaxent._softmax import (
     poly_loss_cross_entropy,
     softmax_cross_entropy,
     softmax_cross_entropy_with_integer_labels,
     softmax_focal_loss,
 )
-from jaxent.statistics import linear_softmax_stats, softmax_stats
+from jaxent._statistics import linear_softmax_stats, softmax_stats
+from jaxent.core.stats import SoftmaxStats
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""The judge of inputs with a class axis, which it moves to the end.
+"""Inputs with a class axis, checked; the class axis is moved to the end.
 
 Every loss over classes goes through here, so that what `where`, `weights` and a label that is no
 class mean is written once.
@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
+from jaxent import _habits
+from jaxent._declare import Axis
 from jaxent._inputs import (
-    Axis,
     expect_boolean,
     expect_floating,
     expect_integer,
@@ -19,9 +20,10 @@ from jaxent._inputs import (
     expect_shape,
     expect_split,
     kept_elements,
+    option,
 )
-from jaxent.core.dtypes import as_rounded
-from jaxent.core.formulas import class_count
+from jaxent.core.dtypes import compute_dtype
+from jaxent.core.labels import smooth
 from jaxent.core.mesh import AxisName, sum_over
 from jaxent.core.rows import Rows
 
@@ -34,33 +36,42 @@ def rows(
     weights: ArrayLike | None = None,
     axis_name: AxisName = None,
 ) -> Rows:
-    """Judges an array with a class axis. What is dropped from it is still there."""
+    """Checks an array with a class axis. What is dropped from it is still there."""
     values = jnp.asarray(values)
     expect_floating(name, values)
     expect_split(name, values, axis_name)
-    values = as_rounded(values)
     last = class_axis_last(values, axis)
     if last.shape[-1] == 0:
         raise ValueError(f"{name} must have a class along axis {axis}, got shape {values.shape}")
-    classes = None
+    classes, hint = None, ""
     if where is not None and jnp.ndim(where) == values.ndim:
-        where = jnp.asarray(where)
-        expect_boolean("where", where)
-        expect_shape("where", where, values.shape, f"{name} or of its rows")
-        classes = class_axis_last(where, axis)
+        classes = _kept_classes(name, jnp.asarray(where), values.shape, axis)
         where = jnp.any(classes, axis=-1)
         if axis_name is not None:
             where = sum_over(axis_name, where.astype(jnp.int32)) > 0
-    return Rows(last, classes, kept_elements(last.shape[:-1], where, weights), axis_name)
+    elif where is not None and jnp.shape(where) == last.shape[-1:]:
+        ones = ", ".join(["None"] * (last.ndim - 1))
+        hint = f". For a mask of classes, the same in every row, pass where[{ones}]"
+    kept = kept_elements(last.shape[:-1], where, weights, hint)
+    return Rows(last, classes, kept, axis_name)
+
+
+def _kept_classes(name: str, where: Array, shape: tuple[int, ...], axis: Axis) -> Array:
+    """A mask (..., V) of classes, which may be given once for all rows along an axis."""
+    expect_boolean("where", where)
+    by_class = _axes(axis, len(shape))
+    ones = tuple(1 if i not in by_class and where.shape[i] == 1 else n for i, n in enumerate(shape))
+    source = f"{name}, or 1 along an axis of its rows"
+    expect_shape("where", where, ones, source)
+    return class_axis_last(jnp.broadcast_to(where, shape), axis)
 
 
 def class_axis_last(x: Array, axis: Axis) -> Array:
     """x with the class axes moved to the end and, where they are several, flattened into one."""
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = _axes(axis, x.ndim)
     for a in axes:
-        if not -x.ndim <= a < x.ndim:
-            raise ValueError(f"axis {a} is out of range for an array of shape {x.shape}")
-    axes = tuple(a % x.ndim for a in axes)
+        if a >= x.ndim or a < 0:
+            raise ValueError(f"axis {axis} is out of range for an array of shape {x.shape}")
     if not axes or len(set(axes)) < len(axes):
         raise ValueError(f"axis must name distinct axes of the shape {x.shape}, got {axis}")
     rows = tuple(a for a in range(x.ndim) if a not in axes)
@@ -68,16 +79,25 @@ def class_axis_last(x: Array, axis: Axis) -> Array:
     return x.reshape(*x.shape[: len(rows)], math.prod(x.shape[len(rows) :]))
 
 
-def class_numbers(name: str, labels: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """The class axes, counted from the first one."""
+    axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(a + ndim if a < 0 else a for a in axes)
+
+
+def class_numbers(
+    name: str, labels: ArrayLike, shape: tuple[int, ...], axis: Axis = -1
+) -> tuple[Array, Array]:
     """Integer labels, 0 in place of those that are no class, and whether they are one.
 
-    `shape` (..., V) is that of the logits, whose source the name is.
+    `shape` (..., V) is that of the logits, whose source the name is, with the class axis last.
 
     Narrow dtypes are widened first: in uint8 there is no class 1000 to compare with.
     """
     labels = jnp.asarray(labels)
-    expect_integer("labels", labels)
-    expect_shape("labels", labels, shape[:-1], f"the rows of {name}")
+    hint = _habits.of_class_numbers(labels, name, shape, axis)
+    expect_integer("labels", labels, hint)
+    expect_shape("labels", labels, shape[:-1], f"the rows of {name}", hint)
     if labels.dtype.itemsize < 4:
         labels = labels.astype(jnp.int32)
     valid = (labels >= 0) & (labels < shape[-1])
@@ -87,11 +107,30 @@ def class_numbers(name: str, labels: ArrayLike, shape: tuple[int, ...]) -> tuple
 def class_values(
     name: str, values: ArrayLike, like: Rows, axis: Axis, shape: tuple[int, ...], source: str
 ) -> Array:
-    """Real numbers of each row and class, (..., V) in their own dtype; 0 in the rows dropped."""
+    """Real numbers of each row and class, (..., V) in their own dtype; 0 in what is dropped."""
     values = jnp.asarray(values)
     expect_real(name, values)
-    expect_shape(name, values, shape, source)
-    return like.zeroed(class_axis_last(values, axis))
+    hint = _habits.of_distributions(values, like.values.shape[:-1]) if name == "labels" else ""
+    expect_shape(name, values, shape, source, hint)
+    return like.removed(class_axis_last(values, axis))
+
+
+def targets(
+    rows: Rows,
+    labels: ArrayLike,
+    axis: Axis,
+    shape: tuple[int, ...],
+    label_smoothing: ArrayLike | None,
+    class_weights: ArrayLike | None,
+) -> Array:
+    """Labels (..., V) that are distributions: without what is dropped, smoothed, then weighted."""
+    t = class_values("labels", labels, rows, axis, shape, "logits")
+    dtype = compute_dtype(rows.values, t)
+    smoothing = option("label_smoothing", label_smoothing, dtype)
+    if smoothing is not None:
+        t = smooth(t, smoothing, uniform(rows, dtype))
+    by_class = class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
+    return t if by_class is None else t.astype(dtype) * jnp.expand_dims(by_class, range(t.ndim - 1))
 
 
 def class_vector(
@@ -108,5 +147,4 @@ def class_vector(
 
 def uniform(rows: Rows, dtype: DTypeLike) -> Array:
     """The uniform distribution over the classes kept."""
-    count = class_count(rows, dtype)
-    return 1 / count if rows.classes is None else rows.classes.astype(dtype) / count[..., None]
+    return rows.class_weights(None, dtype) / rows.kept_count(dtype)[..., None]

@@ -5,49 +5,60 @@ are Auto and the compiler places what is made; its losses lie as the rows of its
 and a number is the same everywhere.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jax import Array
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+# How many programs are remembered of a loss, one for each mesh, placement, shape and option.
+_PROGRAMS = 256
 
-def with_explicit_axes(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function of named arguments, of which the first one has the rows."""
+
+def with_explicit_axes(function: Callable[..., Any], static: Collection[str]) -> Callable[..., Any]:
+    """The same function of named arguments, of which the first one has the rows.
+
+    Arguments that are `static` are hashable, and part of the program.
+    """
 
     def call(**arguments):
-        arrays = {name: x for name, x in arguments.items() if isinstance(x, Array)}
-        meshes = *map(_mesh, arrays.values()), jax.sharding.get_abstract_mesh()
+        fixed = {name: x for name, x in arguments.items() if x is None or name in static}
+        arrays = {name: x for name, x in arguments.items() if name not in fixed}
+        types = {name: jax.typeof(x) for name, x in arrays.items()}
+        meshes = *(t.sharding.mesh for t in types.values()), jax.sharding.get_abstract_mesh()
         mesh = next(filter(_explicit, meshes), None)
         if mesh is None:
             return function(**arguments)
-        rows = jnp.asarray(next(iter(arguments.values())))
-        fixed = {name: x for name, x in arguments.items() if name not in arrays}
-        spec = _spec(rows)
+        rows = types.get(next(iter(arguments)))
+        return program(mesh, rows, tuple(types.items()), tuple(fixed.items()))(arrays)
 
-        def of_arrays(arrays):
-            return function(**arrays, **fixed)
+    @functools.lru_cache(maxsize=_PROGRAMS)
+    def program(mesh, rows, types, fixed):
+        """The jitted function: a new one at each call would be traced at each call."""
+        of_arrays = functools.partial(_of_arrays, function, dict(fixed))
+        spec = tuple(rows.sharding.spec)
+        spec += (None,) * (rows.ndim - len(spec))
 
         def lying(made):
             if made.ndim == 0:
                 return NamedSharding(mesh, PartitionSpec())
-            kept = spec if made.ndim == rows.ndim else _without(spec, arguments.get("axis", -1))
+            kept = spec if made.ndim == rows.ndim else _without(spec, dict(fixed).get("axis", -1))
             return NamedSharding(mesh, PartitionSpec(*kept))
 
         axes = _explicit(mesh)
         inside = mesh.abstract_mesh.update_axis_types(dict.fromkeys(axes, AxisType.Auto))
         with jax.sharding.use_abstract_mesh(inside):
-            made = jax.eval_shape(of_arrays, jax.tree.map(_anywhere, arrays))
+            anywhere = {name: jax.ShapeDtypeStruct(t.shape, t.dtype) for name, t in types}
+            made = jax.eval_shape(of_arrays, anywhere)
         lie = jax.tree.map(lying, made)
-        return jax.sharding.auto_axes(of_arrays, axes=axes, out_sharding=lie)(arrays)
+        return jax.jit(jax.sharding.auto_axes(of_arrays, axes=axes, out_sharding=lie))
 
     return call
 
 
-def _mesh(x: Array) -> Any:
-    return jax.typeof(x).sharding.mesh
+def _of_arrays(function: Callable[..., Any], fixed: dict[str, Any], arrays: dict[str, Any]) -> Any:
+    return function(**arrays, **fixed)
 
 
 def _explicit(mesh: Any) -> tuple[str, ...]:
@@ -55,15 +66,6 @@ def _explicit(mesh: Any) -> tuple[str, ...]:
     return tuple(name for name, kind in kinds if kind == AxisType.Explicit)
 
 
-def _spec(x: Array) -> tuple:
-    spec = tuple(jax.typeof(x).sharding.spec)
-    return spec + (None,) * (x.ndim - len(spec))
-
-
 def _without(spec: tuple, axis: Any) -> tuple:
     dropped = {a % len(spec) for a in (axis if isinstance(axis, tuple) else (axis,))}
     return tuple(part for i, part in enumerate(spec) if i not in dropped)
-
-
-def _anywhere(x: Array) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(x.shape, x.dtype)

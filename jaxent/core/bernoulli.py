@@ -93,9 +93,10 @@ def _times(weight: Array | None, x: Array) -> Array:
 @jax.custom_jvp
 def bernoulli_entropy(z: Array) -> Array:
     """H, in nats."""
-    size = jnp.abs(z)
+    infinite = jnp.isinf(z)
+    size = jnp.where(infinite, 0, jnp.abs(z))
     u = jnp.exp(-size)
-    return jnp.where(jnp.isinf(size), 0, softplus(size) + u / (1 + u) * size)
+    return jnp.where(infinite, 0, softplus(size) + u / (1 + u) * size)
 
 
 @bernoulli_entropy.defjvp

@@ -61,7 +61,7 @@ def _per_row(formula, chunk, heads, kept, rows, options):
         here, _, rows_here = _chunk_of(heads, kept, rows, start, size)
         return formula(tuple(map(logits, here)), rows_here, options)
 
-    return _over_chunks(of_chunk, len(heads[0].features), chunk)
+    return _over_chunks(of_chunk, heads[0].features.shape[0], chunk)
 
 
 def _per_row_jvp(formula, chunk, primals, tangents):
@@ -85,7 +85,7 @@ def _per_row_jvp(formula, chunk, primals, tangents):
         return jax.checkpoint(partial(along_chunk, size=size), prevent_cse=False)(start)
 
     made = _per_row(formula, chunk, *primals)
-    found = iter(_over_chunks(of_chunk, len(heads[0].features), chunk))
+    found = iter(_over_chunks(of_chunk, heads[0].features.shape[0], chunk))
     return made, jax.tree.map(lambda x: next(found) if _is_floating(x) else _still(x), made)
 
 
@@ -136,7 +136,7 @@ def _value_and_gradients(
     tree = jax.tree.structure((heads, kept, rows, options))
     heads_move, _, rows_move, options_move = tree.unflatten(moving)
     formula_moves = tuple(map(any, heads_move)), rows_move, options_move
-    size, starts, overlaps = _chunks(len(heads[0].features), chunk)
+    size, starts, overlaps = _chunks(heads[0].features.shape[0], chunk)
 
     def step(sums, at):
         """Adds a chunk, of which the first rows may have been in the one before it."""
@@ -172,11 +172,11 @@ def _value_and_gradients(
         varying_over(varying(heads), tuple(map(no_gradients, heads, heads_move))),
         jax.tree.map(zeros, options_move, options),
     )
-    if len(starts) == 1:
+    if starts.shape[0] == 1:
         sums, (value, by_row) = step(nothing, (0, 0))
     else:
         sums, (values, by_row) = lax.scan(step, nothing, (starts, overlaps))
-        value, by_row = jnp.sum(values), _joined(by_row, overlaps[-1])
+        value, by_row = jnp.sum(values), _joined(by_row, heads[0].features.shape[0], chunk)
     (heads_bar, options_bar), (x_bars, rows_bar) = sums, by_row
     heads_bar = [h._replace(features=x) for h, x in zip(heads_bar, x_bars, strict=True)]
     return value, tuple(jax.tree.leaves((heads_bar, rows_bar, options_bar)))
@@ -224,11 +224,15 @@ def _only(kept: Array | None, x: Any) -> Any:
     return jnp.where(kept[:, None], x, 0)
 
 
-def _chunks(n: int, chunk: int) -> tuple[int, np.ndarray, np.ndarray]:
+def _chunks(n: int, chunk: int) -> tuple[int, Any, Any]:
     """The size of all chunks of n rows, where each starts, and what it shares with the one before.
 
-    The last reaches back into the one before it, so that they are of one size.
+    The last reaches back into the one before it, so that they are of one size. A symbolic number of
+    rows is a multiple of the chunk: `_heads` adds dropped rows.
     """
+    if not isinstance(n, int):
+        starts = jnp.arange(n // chunk) * chunk
+        return chunk, starts, jnp.zeros_like(starts)
     if n <= chunk:
         return n, np.zeros(1, int), np.zeros(1, int)
     # As even as can be, but a multiple of what the units that multiply matrices take at once.
@@ -239,17 +243,21 @@ def _chunks(n: int, chunk: int) -> tuple[int, np.ndarray, np.ndarray]:
 
 def _over_chunks(of_chunk: Callable[[ArrayLike, int], T], n: int, chunk: int) -> T:
     """Arrays of all rows, from a function of a chunk's first row and number of rows."""
-    size, starts, overlaps = _chunks(n, chunk)
-    if len(starts) == 1:
+    size, starts, _ = _chunks(n, chunk)
+    if starts.shape[0] == 1:
         return of_chunk(0, n)
     made = lax.map(lambda start: of_chunk(start, size), starts)
-    return _joined(made, overlaps[-1])
+    return _joined(made, n, chunk)
 
 
-def _joined(chunks: T, overlap: int) -> T:
-    """Arrays of all rows, of which the last chunk has some that the one before it has."""
+def _joined(chunks: T, n: int, chunk: int) -> T:
+    """Arrays of n rows, of which the last chunk has some that the one before it has."""
+    overlaps = _chunks(n, chunk)[2]
+    overlap = overlaps[-1] if isinstance(n, int) else 0
 
     def join(x):
+        if overlap == 0:
+            return x.reshape(n, *x.shape[2:])
         whole = x[:-1].reshape(-1, *x.shape[2:])
         return jnp.concatenate([whole, x[-1, overlap:]])
 

@@ -103,7 +103,7 @@ target_stats.defjvp(_target_stats_jvp, symbolic_zeros=True)
 def _statistics(rows: Rows, m: Array, *, mass: Array, gap: Array, slack: Array) -> SoftmaxStats:
     """The statistics of rows of maximum m, with the sums over their labels given."""
     gaps, exps = gaps_and_exps(rows.logits(m.dtype), m)
-    w = rows.ones(m.dtype)
+    w = None if rows.classes is None else rows.classes.astype(m.dtype)
     sums = SoftmaxSums(
         max=m,
         rest=rest(rows, gaps, exps),
@@ -111,10 +111,17 @@ def _statistics(rows: Rows, m: Array, *, mass: Array, gap: Array, slack: Array) 
         mass=mass,
         gap=gap,
         slack=slack,
-        size=rows.total(w),
-        spread=rows.total(weigh_as_summed(w, gaps)),
+        size=rows.kept_count(m.dtype),
+        spread=rows.total(gaps if w is None else weigh_as_summed(w, gaps)),
     )
-    return finalize(sums)
+    return _of_kept(rows, finalize(sums))
+
+
+def _of_kept(rows: Rows, stats: SoftmaxStats) -> SoftmaxStats:
+    """The statistics, 0 in the rows dropped: sums of losses over rows are then right."""
+    if rows.kept is None:
+        return stats
+    return jax.tree.map(lambda x: jnp.where(rows.kept, x, 0), stats)
 
 
 def recompute(rows: Rows, stats: SoftmaxStats) -> tuple[Array, Array, Array]:
@@ -137,7 +144,7 @@ def _by_logits(
 ) -> SoftmaxStats:
     """`label_slopes` of (exponentials, probabilities) are those of `nll` and `miss`."""
     gaps, exps, p = recompute(rows, stats)
-    z_dot, w = rows.moving(logits_dot, p.dtype), rows.ones(p.dtype)
+    z_dot, w = rows.moving(logits_dot, p.dtype), rows.class_weights(None, p.dtype)
     nll, miss = label_slopes(exps, p)
     mean_gap = (stats.entropy - jnp.log1p(stats.rest))[..., None]
 
@@ -149,7 +156,7 @@ def _by_logits(
         rest=along(exps),
         nll=along(nll),
         miss=along(miss),
-        sum_nll=along(rows.total(w)[..., None] * p - w),
+        sum_nll=along(rows.kept_count(p.dtype)[..., None] * p - w),
         entropy=along(weigh(p, gaps - mean_gap)),
     )
 

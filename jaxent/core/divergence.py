@@ -71,7 +71,7 @@ def kl_terms(log_p: Array, t: Array) -> Array:
 
 def _kl_terms_jvp(primals, tangents):
     log_p, t = widen_both(*apart(primals, "cpu"))
-    return kl_terms(*primals), along(tangents, -t, _where_moved(t, _log_ratio(t, log_p) + 1))
+    return kl_terms(*primals), along(tangents, -t, _unless_0(t, _log_of_nonzero(t) - log_p + 1))
 
 
 kl_terms.defjvp(_kl_terms_jvp, symbolic_zeros=True)
@@ -111,21 +111,36 @@ def generalized_kl_terms(log_p: Array, t: Array) -> Array:
 def _generalized_kl_terms_jvp(primals, tangents):
     log_p, t = widen_both(*apart(primals, "cpu", "cuda"))
     x = _log_ratio(t, log_p)
-    slopes = excess(t, jnp.exp(log_p), x), _where_moved(t, x)
+    slopes = excess(t, jnp.exp(log_p), x), _unless_0(t, _log_of_nonzero(t) - log_p)
     return generalized_kl_terms(*primals), along(tangents, *slopes)
 
 
 generalized_kl_terms.defjvp(_generalized_kl_terms_jvp, symbolic_zeros=True)
 
 
-def _where_moved(t: Array, slope: Array) -> Array:
-    """The derivative by t, of which there is none at 0: it may be infinite there."""
+@jax.custom_jvp
+def _unless_0(t: Array, slope: Array) -> Array:
+    """The slope of a term by its weight t, taken as 0 where t is 0: it is infinite there.
+
+    The slope itself moves with the other argument there, too, as much as that one's slope moves
+    with t: second derivatives are symmetric.
+    """
     return jnp.where(t == 0, 0, slope)
+
+
+@_unless_0.defjvp
+def _unless_0_jvp(primals, tangents):
+    return _unless_0(*primals), tangents[1]
+
+
+def _log_of_nonzero(t: Array) -> Array:
+    """log t, and 0 without derivative where t is 0."""
+    return jnp.log(jnp.where(t == 0, 1, t))
 
 
 def _log_ratio(t: Array, log_p: Array) -> Array:
     """log t − log p, which is −inf where t is 0, whatever p is."""
-    return jnp.where(t == 0, -jnp.inf, jnp.log(jnp.where(t == 0, 1, t)) - log_p)
+    return jnp.where(t == 0, -jnp.inf, _log_of_nonzero(t) - log_p)
 
 
 @jax.custom_jvp
@@ -133,12 +148,13 @@ def js_terms(t: Array, s: Array) -> Array:
     """(t log(t/m) + s log(s/m)) / 2 for m = (t + s)/2. The derivative by t is log(t/m)/2."""
     t, s = widen_both(t, s)
     m = (t + s) / 2
-    return (bregman(t, m, _log_share(t, s)) + bregman(s, m, _log_share(s, t))) / 2
+    x, y = (jnp.where(a == 0, -jnp.inf, _log_share(a, b)) for a, b in ((t, s), (s, t)))
+    return (bregman(t, m, x) + bregman(s, m, y)) / 2
 
 
 def _js_terms_jvp(primals, tangents):
     t, s = widen_both(*apart(primals, "cpu", "cuda"))
-    slopes = _where_moved(t, _log_share(t, s)) / 2, _where_moved(s, _log_share(s, t)) / 2
+    slopes = _unless_0(t, _log_share(t, s)) / 2, _unless_0(s, _log_share(s, t)) / 2
     return js_terms(*primals), along(tangents, *slopes)
 
 
@@ -146,11 +162,17 @@ js_terms.defjvp(_js_terms_jvp, symbolic_zeros=True)
 
 
 def _log_share(t: Array, s: Array) -> Array:
-    """log(t/m) for m = (t + s)/2: log1p((t − s)/(t + s)) where the two are close."""
+    """log(t/m) for m = (t + s)/2: log1p((t − s)/(t + s)) where the two are close.
+
+    Where t is 0 it has a derivative by s alone, and no value to use.
+    """
+    absent = t == 0
+    t = jnp.where(absent, 0, t)
     total = jnp.where(t + s == 0, 1, t + s)
     r = (t - s) / total
     near = (r > -0.25) & (r < 0.5)
-    return jnp.where(near, jnp.log1p(jnp.where(near, r, 0)), jnp.log(2 * t / total))
+    far = jnp.log(2 * jnp.where(absent, 1, t) / total)
+    return jnp.where(near, jnp.log1p(jnp.where(near, r, 0)), far)
 
 
 @jax.custom_jvp
@@ -176,7 +198,7 @@ def _softmax_kl_jvp(primals, tangents):
     kl, stats, target_stats = kept_for_backward(computed)
     p, t, x = _pair(rows, target_rows, stats, target_stats, None)
     # An infinite divergence stays what it is: nothing of it can be attributed to a logit.
-    by_target = jnp.where(jnp.isinf(kl)[..., None], 0, weigh(t, x - kl[..., None]))
+    by_target = jnp.where(jnp.isinf(kl)[..., None], 0, weigh(t, x - _finite(kl)[..., None]))
     logits_dot, target_logits_dot = (dot.values for dot in tangents[:2])
     terms = along((logits_dot, target_logits_dot), excess(t, p, x), by_target)
     return kl, rows.summed(terms)
@@ -197,9 +219,14 @@ def _pair(
     target_gaps, _, t = recompute(target_rows, target_stats)
     # Gaps against gaps first: close distributions have close ones, whose difference is exact.
     between_normalisers = jnp.log1p(stats.rest) - jnp.log1p(target_stats.rest)
-    difference = gaps - target_gaps if gap_difference is None else gap_difference
+    difference = gaps - _finite(target_gaps) if gap_difference is None else gap_difference
     x = difference + between_normalisers[..., None]
     return p, t, jnp.where(jnp.isinf(target_gaps), -jnp.inf, x)
+
+
+def _finite(x: Array) -> Array:
+    """x, and 0 where it is infinite: the difference of two infinite ones would be NaN."""
+    return jnp.where(jnp.isinf(x), 0, x)
 
 
 def tempered_kl(rows: Rows, target_rows: Rows, temperature: Array | None) -> Array:
@@ -208,10 +235,10 @@ def tempered_kl(rows: Rows, target_rows: Rows, temperature: Array | None) -> Arr
         return softmax_kl(rows, target_rows, None)
     shifted, target_shifted = (_shifted(r, temperature.dtype) for r in (rows, target_rows))
     # A quotient of the difference has the digits that a difference of quotients has lost.
-    difference = jax.lax.stop_gradient((target_shifted - shifted) / temperature)
+    difference = jax.lax.stop_gradient((_finite(target_shifted) - shifted) / temperature)
     return softmax_kl(
-        replace(rows, values=_divided(shifted, temperature)),
-        replace(target_rows, values=_divided(target_shifted, temperature)),
+        replace(rows, values=divided(shifted, temperature)),
+        replace(target_rows, values=divided(target_shifted, temperature)),
         difference,
     )
 
@@ -222,7 +249,8 @@ def _shifted(rows: Rows, dtype: DTypeLike) -> Array:
     return z - maxima(rows).astype(dtype)[..., None]
 
 
-def _divided(z: Array, temperature: Array) -> Array:
+def divided(z: Array, temperature: Array | None) -> Array:
     """z / temperature; an infinite logit stays, and has no derivative by the temperature."""
-    infinite = jnp.isinf(z)
-    return jnp.where(infinite, z, jnp.where(infinite, 0, z) / temperature)
+    if temperature is None:
+        return z
+    return jnp.where(jnp.isinf(z), z, _finite(z) / temperature)

@@ -29,10 +29,18 @@ def widen_both(x: Array, y: Array) -> tuple[Array, Array]:
     return x.astype(dtype), y.astype(dtype)
 
 
+def in_float64_together(x: Array, y: Array) -> tuple[Array, Array]:
+    """Both in float64 where one of them is, in their own dtypes otherwise."""
+    wide = compute_dtype(x, y) == jnp.float64
+    return (x.astype(jnp.float64), y.astype(jnp.float64)) if wide else (x, y)
+
+
 def as_rounded(x: Array) -> Array:
     """x as its dtype holds it.
 
-    A compiler may leave out a rounding to 16 bits that it finds just before, in one use of x and
-    not in another: a row's maximum and its label have to be of one row.
+    XLA may leave out the rounding to 16 bits of an array that the same program computes, in one
+    use of the array and not in another. A row's maximum and its label must be of one row, and a
+    student and a teacher of one rounding, or equal logits have a divergence.
     """
-    return x if x.dtype.itemsize >= 4 else jax.lax.optimization_barrier(x)
+    narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4
+    return jax.lax.optimization_barrier(x) if narrow else x

@@ -14,7 +14,7 @@ from jaxent.core.bounds import at_most
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.mesh import first_over, max_over, sum_over
 from jaxent.core.rows import Rows
-from jaxent.core.sums import row_sum
+from jaxent.core.sums import known_at_most, row_sum
 
 
 def maxima(rows: Rows) -> Array:
@@ -144,7 +144,7 @@ def _is_label(x: Array, labels: Array) -> Array:
 
 def is_short(x: Array) -> bool:
     """Whether rows are so short that the CPU sooner goes through them than finds one place."""
-    return x.shape[-1] < 2**7
+    return known_at_most(x.shape[-1], 2**7 - 1)
 
 
 @jax.custom_jvp
@@ -187,6 +187,6 @@ def _place_by_select(x: Array, labels: Array, value: Array) -> Array:
 def distance_from(labels: Array, like: Array) -> Array:
     """|j − y| for every class j of rows like those given, in their dtype."""
     # Of integers up to 2^24 float32 makes no other, and stays on the CPU's fast path.
-    dtype = like.dtype if like.shape[-1] <= 2**24 else labels.dtype
+    dtype = like.dtype if known_at_most(like.shape[-1], 2**24) else labels.dtype
     classes = lax.broadcasted_iota(dtype, like.shape, like.ndim - 1)
     return jnp.abs(classes - labels[..., None].astype(dtype)).astype(like.dtype)

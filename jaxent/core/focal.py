@@ -8,9 +8,13 @@ from jaxent.core.tangents import along
 from jaxent.core.xlogy import weigh
 
 
-@jax.custom_jvp
-def focal(ce: Array, miss: Array, gamma: Array) -> Array:
+def focal(ce: Array, miss: Array, gamma: Array | None) -> Array:
     """miss^γ · ce, for a cross-entropy `ce` and the probability `miss` = 1 − p_t that it misses."""
+    return ce if gamma is None else _focal(ce, miss, gamma)
+
+
+@jax.custom_jvp
+def _focal(ce: Array, miss: Array, gamma: Array) -> Array:
     # An infinite loss stays one, be its power so small that it is 0.
     return jnp.where(jnp.isinf(ce), ce, miss**gamma * ce)
 
@@ -18,12 +22,12 @@ def focal(ce: Array, miss: Array, gamma: Array) -> Array:
 def _focal_jvp(primals, tangents):
     ce, miss, gamma = primals
     base = jnp.where(miss > 0, miss, 1)
-    by_gamma = weigh(jnp.log(base), focal(ce, base, gamma))
+    by_gamma = weigh(jnp.log(base), _focal(ce, base, gamma))
     slopes = base**gamma, gamma * _scaled(ce, miss, gamma), by_gamma
-    return focal(ce, miss, gamma), along(tangents, *slopes)
+    return _focal(ce, miss, gamma), along(tangents, *slopes)
 
 
-focal.defjvp(_focal_jvp, symbolic_zeros=True)
+_focal.defjvp(_focal_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp

@@ -2,12 +2,11 @@
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
 
+from jaxent.core.exponentials import gaps_and_exps
 from jaxent.core.focal import focal
 from jaxent.core.integer import integer_stats
 from jaxent.core.labels import smooth
-from jaxent.core.mesh import sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.xlogy import weigh
 
@@ -21,15 +20,28 @@ def cross_entropy(
 ) -> Array:
     """(1 − α) w_y (−log p_y) + α/V Σ_j w_j (−log p_j) + z_loss · lse²."""
     stats = integer_stats(rows, class_weights, y)
-    mean_nll = stats.sum_nll / class_count(rows, stats.nll.dtype)
+    mean_nll = stats.sum_nll / rows.kept_count(stats.nll.dtype)
     losses = smooth(class_weighted(rows, stats.nll, y, class_weights), label_smoothing, mean_nll)
     return with_z_loss(losses, stats.lse, z_loss)
 
 
-def focal_loss(rows: Rows, y: Array, class_weights: Array | None, gamma: Array) -> Array:
-    """w_y (1 − p_y)^γ (−log p_y)."""
+def focal_loss(
+    rows: Rows,
+    y: Array,
+    class_weights: Array | None,
+    gamma: Array | None,
+    label_smoothing: Array | None = None,
+) -> Array:
+    """(1 − α) ℓ_y + α/V Σ_j ℓ_j for ℓ_j = w_j (1 − p_j)^γ (−log p_j)."""
     stats = integer_stats(rows, None, y)
-    return class_weighted(rows, focal(stats.nll, stats.miss, gamma), y, class_weights)
+    losses = class_weighted(rows, focal(stats.nll, stats.miss, gamma), y, class_weights)
+    if label_smoothing is None:
+        return losses
+    gaps, _ = gaps_and_exps(rows.logits(stats.max.dtype), stats.max)
+    nlp = gaps + jnp.log1p(stats.rest)[..., None]
+    of_classes = focal(nlp, -jnp.expm1(-nlp), gamma)
+    total = rows.summed(weigh(rows.class_weights(class_weights, nlp.dtype), of_classes))
+    return smooth(losses, label_smoothing, total / rows.kept_count(nlp.dtype))
 
 
 def with_z_loss(losses: Array, lse: Array, factor: Array | None) -> Array:
@@ -44,11 +56,3 @@ def class_weighted(rows: Rows, losses: Array, y: Array, class_weights: Array | N
     own = rows.own(y)
     of_label = rows.of_label(jnp.take(class_weights, own, mode="clip"), own)
     return weigh(of_label, losses)
-
-
-def class_count(rows: Rows, dtype: DTypeLike) -> Array:
-    """How many classes each row keeps; 1 for a dropped row."""
-    if rows.classes is None:
-        return jnp.asarray(rows.class_count, dtype)
-    count = sum_over(rows.axis_name, jnp.sum(rows.classes, axis=-1, dtype=jnp.int32))
-    return jnp.maximum(count, 1).astype(dtype)

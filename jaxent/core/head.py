@@ -44,7 +44,7 @@ def logits_dot(head: Head, dot: Head) -> Array | None:
     if moves(dot.kernel):
         terms.append(_product(x, dot.kernel, 1, 0))
     if moves(dot.bias):
-        terms.append(jnp.broadcast_to(dot.bias[None], (len(x), W.shape[1])))
+        terms.append(jnp.broadcast_to(dot.bias[None], (x.shape[0], W.shape[1])))
     dtype = compute_dtype(*head)
     return added([term.astype(dtype) for term in terms]) if terms else None
 
@@ -105,6 +105,8 @@ def _plus_outer(sums: Array, x: Array, z_bar: Array, dtype: DTypeLike) -> Array:
     def at_once(sums, x, z_bar):
         return sums + _dot(x, z_bar, 0, 0, dtype)
 
+    if not all(isinstance(size, int) for size in (*sums.shape, *x.shape)):
+        return at_once(sums, x, z_bar)  # a block has a size that is known
     return lax.platform_dependent(sums, x, z_bar, cpu=_plus_outer_on_cpu, default=at_once)
 
 

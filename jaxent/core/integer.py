@@ -20,7 +20,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
-from jax.typing import DTypeLike
 
 from jaxent.core.exponentials import (
     gaps_and_exps,
@@ -127,25 +126,16 @@ def _statistics(
     rest = others + (jnp.exp(-gap) - 1)
     log_s = jnp.log1p(rest)
     gaps, _ = gaps_and_exps(rows.logits(m.dtype), m)
-    w = _weights(rows, class_weights, m.dtype)
+    w = rows.class_weights(class_weights, m.dtype)
     stats = LabelStats(
         max=m,
         rest=rest,
         nll=gap + log_s,
         miss=others / (1 + rest),
-        sum_nll=rows.total(weigh(w, gaps)) + rows.total(w) * log_s,
+        sum_nll=rows.total(weigh(w, gaps)) + rows.class_mass(class_weights, m.dtype) * log_s,
     )
     kept = rows.kept
     return stats if kept is None else jax.tree.map(lambda x: jnp.where(kept, x, 0), stats)
-
-
-def _weights(rows: Rows, class_weights: Array | None, dtype: DTypeLike) -> Array:
-    """The weights of `sum_nll`, which broadcast against the logits: 0 for classes dropped."""
-    kept = rows.ones(dtype)
-    if class_weights is None:
-        return kept
-    by_class = jnp.expand_dims(class_weights.astype(dtype), range(kept.ndim - 1))
-    return by_class if rows.classes is None else jnp.where(rows.classes, by_class, 0)
 
 
 def _by_logits(
@@ -155,7 +145,8 @@ def _by_logits(
     others, own = _others_of_kept(rows, labels, maxima(rows)), rows.own(labels)
     p_label = jnp.exp(-stats.nll)
     exps = place(others, own, p_label * s)
-    w = _weights(rows, class_weights, exps.dtype)
+    w = rows.class_weights(class_weights, exps.dtype)
+    mass = rows.class_mass(class_weights, exps.dtype)[..., None]
     z_dot = rows.moving(logits_dot, exps.dtype)
 
     def along(slopes):
@@ -168,7 +159,7 @@ def _by_logits(
         rest=along(exps),
         nll=nll_dot,
         miss=p_label * nll_dot,
-        sum_nll=along(rows.total(w)[..., None] * exps / s[..., None] - w),
+        sum_nll=along(mass * exps / s[..., None] - w),
     )
 
 
@@ -176,6 +167,6 @@ def _by_class_weights(weights_dot: Array, rows: Rows, stats: LabelStats) -> Labe
     gaps, _ = gaps_and_exps(rows.logits(stats.max.dtype), stats.max)
     # Where p_j is 0 the term is either absent or infinite, and moves with no weight.
     nlp = jnp.where(jnp.isinf(gaps), 0, gaps + jnp.log1p(stats.rest)[..., None])
-    w_dot = _weights(rows, weights_dot, gaps.dtype)
+    w_dot = rows.class_weights(weights_dot, gaps.dtype)
     still = jax.tree.map(jnp.zeros_like, stats)
     return still._replace(sum_nll=rows.summed(nlp * w_dot))

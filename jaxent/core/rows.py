@@ -50,6 +50,11 @@ class Rows:
         zero = jnp.zeros((), x.dtype)
         return x if self.kept is None else jnp.where(self.kept[..., None], x, zero)
 
+    def removed(self, x: Array) -> Array:
+        """Any (..., V), 0 in the classes and in the rows dropped."""
+        zero = jnp.zeros((), x.dtype)
+        return self.zeroed(x if self.classes is None else jnp.where(self.classes, x, zero))
+
     def moving(self, tangent: Array, dtype: DTypeLike) -> Array:
         """The tangent of the values in a dtype, 0 in the classes dropped."""
         tangent = tangent.astype(dtype)
@@ -89,8 +94,26 @@ class Rows:
             return x
         return sum_over(self.axis_name, jnp.where(own < self.values.shape[-1], x, 0))
 
-    def ones(self, dtype: DTypeLike) -> Array:
-        """1 for the classes kept and 0 for the others; broadcasts against the values."""
+    def class_weights(self, weights: Array | None, dtype: DTypeLike) -> Array:
+        """Weights of classes (V,), or 1; 0 for classes dropped. Broadcasts against the values."""
+        if weights is None and self.classes is None:
+            return jnp.ones((1,) * self.values.ndim, dtype)
+        if weights is None:
+            return self.classes.astype(dtype)
+        by_class = jnp.expand_dims(weights.astype(dtype), range(self.values.ndim - 1))
+        return by_class if self.classes is None else jnp.where(self.classes, by_class, 0)
+
+    def class_mass(self, weights: Array | None, dtype: DTypeLike) -> Array:
+        """The sum over the classes kept of their weights (V,), or how many there are."""
+        if weights is None:
+            return self.kept_count(dtype)
+        return self.total(self.class_weights(weights, dtype))
+
+    def kept_count(self, dtype: DTypeLike) -> Array:
+        """How many classes each row keeps, 1 for a dropped row. Broadcasts against rows."""
         if self.classes is None:
-            return jnp.ones((1,) * (self.values.ndim - 1) + self.values.shape[-1:], dtype)
-        return self.classes.astype(dtype)
+            # No sum of ones: XLA would fold it when it compiles, a minute for ten million classes.
+            count = jnp.asarray(self.class_count, dtype)
+            return count.reshape((1,) * (self.values.ndim - 1))
+        count = sum_over(self.axis_name, jnp.sum(self.classes, axis=-1, dtype=jnp.int32))
+        return jnp.maximum(count, 1).astype(dtype)

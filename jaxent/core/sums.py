@@ -23,14 +23,19 @@ _FOLD = 2**2
 _FOLDED = 8 * _FOLD
 
 
+def known_at_most(size: int, bound: int) -> bool:
+    """Whether a size is at most so large; no where it is symbolic, and left open in an export."""
+    return isinstance(size, int) and size <= bound
+
+
 @jax.custom_jvp
 def row_sum(x: Array) -> Array:
     """Σ x over the last axis."""
-    if x.shape[-1] <= _SHORT_ROW:
+    if known_at_most(x.shape[-1], _SHORT_ROW):
         return lax.platform_dependent(x, cpu=_sum_in_the_loop, default=_sum)
-    if x.shape[-1] * x.dtype.itemsize <= _LONG_ROW:
-        return _sum(x)
-    return lax.platform_dependent(x, cpu=_sum_by_windows, default=_sum)
+    if isinstance(x.shape[-1], int) and x.shape[-1] * x.dtype.itemsize > _LONG_ROW:
+        return lax.platform_dependent(x, cpu=_sum_by_windows, default=_sum)
+    return _sum(x)
 
 
 @row_sum.defjvp

@@ -9,23 +9,25 @@ losses per row make each chunk's logits again in their backward pass, in four.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes, _heads
-from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, expect_split, loss, option
+from jaxent._declare import NON_NEGATIVE, SMOOTHING, SOFTCAP, Reduction, loss
+from jaxent._inputs import expect_split, option
+from jaxent._reduction import Reduced
 from jaxent.core import formulas
 from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.head import Head
 from jaxent.core.mesh import AxisName, count_over
 from jaxent.core.rows import Rows
-from jaxent.reduction import Reduced, Reduction
 
 
-@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
+@loss(KEPT_GRADIENTS, softcap=SOFTCAP, label_smoothing=SMOOTHING, z_loss=NON_NEGATIVE)
 def linear_softmax_cross_entropy(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -109,7 +111,7 @@ def _cross_entropy(rows: Rows, y: Array, options: _heads.Options) -> Array:
     return formulas.cross_entropy(rows, y, *(options[name] for name in names))
 
 
-@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, gamma=NON_NEGATIVE)
+@loss(KEPT_GRADIENTS, softcap=SOFTCAP, gamma=NON_NEGATIVE)
 def linear_softmax_focal_loss(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -185,7 +187,7 @@ def _of_class_numbers(
     weights: ArrayLike | None,
     reduction: Reduction,
 ) -> Reduced:
-    """Losses of rows, labels, class weights and options that are numbers, judged and reduced."""
+    """Losses of rows, labels, class weights and options that are numbers, checked and reduced."""
     expect_split("kernel", head.kernel, axis_name)
     shape, classes = jnp.shape(features)[:-1], head.kernel.shape[1]
     dtype = compute_dtype(*head)
@@ -194,10 +196,18 @@ def _of_class_numbers(
     options["class_weights"] = by_class
     tokens = _heads.tokens(labels, shape, count_over(axis_name, classes), where, weights)
 
-    def of_logits(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:
-        rows = _heads.rows(z[0], options["softcap"], axis_name)
-        if head.bias is not None and options.get("label_smoothing") is not None:
-            rows = _heads.without_left_out(rows)
-        return losses(rows, y, options)
-
+    leaves_out = head.bias is not None and options.get("label_smoothing") is not None
+    of_logits = partial(_of_logits, losses, leaves_out, axis_name)
     return _heads.reduced(of_logits, (head,), shape, tokens, options, max_logits_bytes, reduction)
+
+
+def _of_logits(
+    losses: Callable[[Rows, Array, _heads.Options], Array],
+    leaves_out: bool,
+    axis_name: AxisName,
+    z: tuple[Array, ...],
+    y: Array,
+    options: _heads.Options,
+) -> Array:
+    rows = _heads.rows(z[0], options["softcap"], axis_name)
+    return losses(_heads.without_left_out(rows) if leaves_out else rows, y, options)

@@ -10,7 +10,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._inputs import POSITIVE, Axis, expect_real, expect_shape, keep, loss, option
+from jaxent._declare import TEMPERATURE, Axis, Reduction, loss
+from jaxent._inputs import expect_real, expect_shape, keep, option
+from jaxent._reduction import Reduced, reduce
 from jaxent.core.divergence import (
     generalized_kl_terms,
     js_terms,
@@ -18,7 +20,7 @@ from jaxent.core.divergence import (
     kl_terms_of_logs,
     tempered_kl,
 )
-from jaxent.core.dtypes import compute_dtype
+from jaxent.core.dtypes import compute_dtype, in_float64_together
 from jaxent.core.mesh import AxisName
 from jaxent.core.sums import row_sum
 from jaxent.core.tangents import rows_apart
@@ -30,7 +32,10 @@ def kl_divergence(
     targets: ArrayLike,
     axis: Axis = -1,
     where: ArrayLike | None = None,
-) -> Array:
+    *,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
     r"""Kullback–Leibler divergence Σ t_j (log t_j − log p_j) from log-probabilities.
 
     Its derivative by log p_j is −t_j.
@@ -39,10 +44,13 @@ def kl_divergence(
       log_predictions: log p, `(..., V, ...)` floating.
       targets: t, real, of the same shape.
       axis: the class axis or axes.
-      where: of the rows' shape, or of the inputs' to leave terms out.
+      where: of the rows' shape to drop rows, or of the inputs' to leave terms out.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats. 0 · log 0 = 0; target mass where p is 0 gives +inf.
+      `(...)` in nats, or what `reduction` makes of it. 0 · log 0 = 0; target mass where p is 0
+      gives +inf.
 
     Raises:
       TypeError: `log_predictions` not floating.
@@ -63,7 +71,7 @@ def kl_divergence(
     References: Kullback and Leibler, "On information and sufficiency", 1951.
     """
     inputs = "log_predictions", log_predictions, "targets", targets
-    return _sum_of(kl_terms, *inputs, axis, where)
+    return _sum_of(kl_terms, *inputs, axis, where, weights, reduction)
 
 
 @loss()
@@ -72,17 +80,22 @@ def kl_divergence_with_log_targets(
     log_targets: ArrayLike,
     axis: Axis = -1,
     where: ArrayLike | None = None,
-) -> Array:
+    *,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
     r"""Kullback–Leibler divergence Σ t_j (log t_j − log p_j), both as log-probabilities.
 
     Args:
       log_predictions: log p, `(..., V, ...)` floating.
       log_targets: log t, of the same shape.
       axis: the class axis or axes.
-      where: of the rows' shape, or of the inputs' to leave terms out.
+      where: of the rows' shape to drop rows, or of the inputs' to leave terms out.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats. A target at −inf is a term of 0.
+      `(...)` in nats, or what `reduction` makes of it. A target at −inf is a term of 0.
 
     Raises: as `kl_divergence`.
 
@@ -96,7 +109,7 @@ def kl_divergence_with_log_targets(
     Agrees with: `optax.losses.kl_divergence_with_log_targets(log_predictions, log_targets)`.
     """
     inputs = "log_predictions", log_predictions, "log_targets", log_targets
-    return _sum_of(kl_terms_of_logs, *inputs, axis, where)
+    return _sum_of(kl_terms_of_logs, *inputs, axis, where, weights, reduction)
 
 
 @loss()
@@ -105,7 +118,10 @@ def generalized_kl_divergence(
     targets: ArrayLike,
     axis: Axis = -1,
     where: ArrayLike | None = None,
-) -> Array:
+    *,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
     r"""Generalized Kullback–Leibler divergence Σ t_j log(t_j/p_j) − t_j + p_j, of any masses.
 
     Its derivative by log p_j is p_j − t_j. Each term is at least 0, so nothing cancels.
@@ -114,10 +130,12 @@ def generalized_kl_divergence(
       log_predictions: log p, `(..., V, ...)` floating.
       targets: t, real, of the same shape.
       axis: the class axis or axes.
-      where: of the rows' shape, or of the inputs' to leave terms out.
+      where: of the rows' shape to drop rows, or of the inputs' to leave terms out.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats.
+      `(...)` in nats, or what `reduction` makes of it.
 
     Raises: as `kl_divergence`.
 
@@ -133,10 +151,10 @@ def generalized_kl_divergence(
     References: Bregman, "The relaxation method of finding the common point of convex sets", 1967.
     """
     inputs = "log_predictions", log_predictions, "targets", targets
-    return _sum_of(generalized_kl_terms, *inputs, axis, where)
+    return _sum_of(generalized_kl_terms, *inputs, axis, where, weights, reduction)
 
 
-@loss(temperature=POSITIVE)
+@loss(temperature=TEMPERATURE)
 def softmax_kl_divergence(
     logits: ArrayLike,
     target_logits: ArrayLike,
@@ -145,7 +163,9 @@ def softmax_kl_divergence(
     *,
     temperature: ArrayLike | None = None,
     axis_name: AxisName = None,
-) -> Array:
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
     r"""Kullback–Leibler divergence of softmax(target_logits) from softmax(logits): distillation.
 
     With t and p the two softmaxes, at temperature T both of logits/T:
@@ -156,13 +176,16 @@ def softmax_kl_divergence(
       logits: the student's, `(..., V, ...)` floating.
       target_logits: the teacher's, of the same shape. Differentiated too, unless stopped.
       axis: the class axis or axes.
-      where: of the rows' shape, or of the logits' to drop classes from both softmaxes.
+      where: of the rows' shape to drop rows, or of the logits' to drop classes from both.
       temperature: above 0. Hinton multiplies the loss by T², to keep the size of its gradient;
         do so outside.
       axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, at least 0; +inf where the student is at −inf and the teacher is not.
+      `(...)` in nats, at least 0; +inf where the student is at −inf and the teacher is not. Or what
+      `reduction` makes of it.
 
     Raises: as `kl_divergence`; ValueError for a temperature that is not above 0.
 
@@ -179,13 +202,15 @@ def softmax_kl_divergence(
 
     References: Hinton et al., "Distilling the knowledge in a neural network", 2015.
     """
-    rows = _classes.rows("logits", logits, axis, where, axis_name=axis_name)
+    rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
     target_logits = jnp.asarray(target_logits)
     expect_real("target_logits", target_logits)
     expect_shape("target_logits", target_logits, jnp.shape(logits), "logits")
-    target_rows = replace(rows, values=_classes.class_axis_last(target_logits, axis))
-    dtype = compute_dtype(rows.values, target_logits)
-    return tempered_kl(rows, target_rows, option("temperature", temperature, dtype))
+    target_logits = _classes.class_axis_last(target_logits, axis)
+    z, target_z = in_float64_together(rows.values, target_logits)
+    temperature = option("temperature", temperature, compute_dtype(z, target_z))
+    divergences = tempered_kl(replace(rows, values=z), replace(rows, values=target_z), temperature)
+    return reduce(divergences, rows.kept, weights, reduction)
 
 
 @loss()
@@ -194,7 +219,10 @@ def jensen_shannon_divergence(
     targets: ArrayLike,
     axis: Axis = -1,
     where: ArrayLike | None = None,
-) -> Array:
+    *,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
     r"""Jensen–Shannon divergence of two distributions: the mean divergence from their mean.
 
         ℓ = ½ Σ_j [p_j log(p_j/m_j) + t_j log(t_j/m_j)],  m = (p + t)/2
@@ -205,10 +233,13 @@ def jensen_shannon_divergence(
       probs: p, `(..., V, ...)` floating, in [0, 1].
       targets: t, real, of the same shape.
       axis: the class axis or axes.
-      where: of the rows' shape, or of the inputs' to leave terms out.
+      where: of the rows' shape to drop rows, or of the inputs' to leave terms out.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, between 0 and log 2; the square of `scipy.spatial.distance.jensenshannon`.
+      `(...)` in nats, between 0 and log 2; the square of `scipy.spatial.distance.jensenshannon`. Or
+      what `reduction` makes of it.
 
     Raises: as `kl_divergence`.
 
@@ -220,7 +251,7 @@ def jensen_shannon_divergence(
 
     References: Lin, "Divergence measures based on the Shannon entropy", 1991.
     """
-    return _sum_of(js_terms, "probs", probs, "targets", targets, axis, where)
+    return _sum_of(js_terms, "probs", probs, "targets", targets, axis, where, weights, reduction)
 
 
 def _sum_of(
@@ -231,12 +262,15 @@ def _sum_of(
     other: ArrayLike,
     axis: Axis,
     where: ArrayLike | None,
-) -> Array:
+    weights: ArrayLike | None,
+    reduction: Reduction,
+) -> Reduced:
     """Σ of terms made of two arrays of one shape (..., V), without those that are dropped."""
-    rows = _classes.rows(name, x, axis, where)
+    rows = _classes.rows(name, x, axis, where, weights)
     y = _classes.class_values(other_name, other, rows, axis, jnp.shape(x), name)
     kept = rows.classes
     if kept is None and rows.kept is not None:
         kept = jnp.broadcast_to(rows.kept[..., None], y.shape)
     made = terms(keep(rows.values, kept, 1), keep(y, kept, 1))
-    return rows_apart(row_sum(keep(made, kept, 0)))
+    sums = rows_apart(row_sum(keep(made, kept, 0)))
+    return reduce(sums, rows.kept, weights, reduction)

@@ -5,22 +5,23 @@ The similarities are queries · keysᵀ, a linear head of which the keys are the
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _heads
-from jaxent._inputs import POSITIVE, expect_floating, loss, number
+from jaxent._declare import TEMPERATURE, Reduction, loss
+from jaxent._inputs import expect_floating, option
+from jaxent._reduction import Reduced, of_total
 from jaxent.core import formulas
 from jaxent.core.chunked import KEPT_GRADIENTS
+from jaxent.core.divergence import divided
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.head import Head
 from jaxent.core.rows import Rows
-from jaxent.reduction import Reduced, Reduction
 
 
-@loss(KEPT_GRADIENTS, temperature=POSITIVE)
+@loss(KEPT_GRADIENTS, temperature=TEMPERATURE)
 def info_nce(
     queries: ArrayLike,
     keys: ArrayLike,
@@ -32,7 +33,7 @@ def info_nce(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""InfoNCE: each query picks its own key out of the batch's, as in SimCLR, MoCo and CLIP.
+    r"""InfoNCE: each query picks its own key out of the batch's, as in MoCo and CLIP.
 
     With s_ij = queries_i · keys_j over temperature T:
 
@@ -75,49 +76,46 @@ def info_nce(
     Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(queries @ keys.T / T, i)`.
 
     References: van den Oord et al., "Representation learning with contrastive predictive coding",
-    2018; Chen et al., "SimCLR", 2020; Radford et al., "CLIP", 2021.
+    2018; He et al., "MoCo", 2020; Radford et al., "CLIP", 2021. SimCLR has another loss: the
+    negatives of its NT-Xent are of both views, without the query itself.
     """
     queries, keys = jnp.asarray(queries), jnp.asarray(keys)
     for name, x, shape in (("queries", queries, "(N, D)"), ("keys", keys, "(M, D)")):
         expect_floating(name, x)
         if x.ndim != 2:
             raise ValueError(f"{name} must have the shape {shape}, got {x.shape}")
-    n, m = len(queries), len(keys)
+    (n, width), m = queries.shape, keys.shape[0]
     enough = m == n if symmetric else m >= n
-    if not enough or keys.shape[1] != queries.shape[1]:
+    if not enough or keys.shape[1] != width:
         rows = f"{n} where symmetric" if symmetric else f"M ≥ {n}"
         raise ValueError(
-            f"keys must have the shape ({rows}, {queries.shape[1]}) for queries of shape"
+            f"keys must have the shape ({rows}, {width}) for queries of shape"
             f" {queries.shape}, got {keys.shape}"
         )
     pairs = _heads.tokens(jnp.arange(n), (n,), m, where, weights)
-    if m == 0:
-        keys = jnp.zeros((1, keys.shape[1]), keys.dtype)  # a softmax has a class
-    options = {"scale": 1 / number("temperature", temperature, compute_dtype(queries, keys))}
+    options = {"temperature": option("temperature", temperature, compute_dtype(queries, keys))}
 
-    def towards(x: Array, y: Array) -> Reduced:
-        """The losses of x, each of which picks out of y."""
-        head = _against(x, y, pairs.kept)
-        return _heads.reduced(_own, (head,), (n,), pairs, options, max_logits_bytes, reduction)
+    def towards(x: Array, y: Array) -> Array:
+        """The losses, or their total, of x, each of which picks out of y."""
+        arguments = (_against(x, y, pairs.kept),), (n,), pairs, options, max_logits_bytes
+        return _heads.losses_or_total(_own, *arguments, reduction)
 
-    forth = towards(queries, keys)
-    if not symmetric:
-        return forth
-    back = towards(keys, queries)
-    return jax.tree.map(lambda x, y: (x + y) / 2, forth, back)
+    made = towards(queries, keys)
+    if symmetric:
+        made = (made + towards(keys, queries)) / 2
+    return made if reduction == "none" else of_total(made, n, pairs.kept, pairs.weights, reduction)
 
 
 def _against(x: Array, y: Array, kept: Array | None) -> Head:
     """The head whose logits are x · yᵀ, and −inf for y that are not kept."""
+    if y.shape[0] == 0:
+        y = jnp.zeros((1, y.shape[1]), y.dtype)  # a softmax has a class
     if kept is None:
         return Head(x, y.T, None)
-    kept = jnp.pad(kept, (0, len(y) - len(kept)), constant_values=True)
-    none = jnp.where(kept, 0, -jnp.inf).astype(compute_dtype(x, y))
-    return Head(x, jnp.where(kept[:, None], y, 0).T, none)
+    kept = jnp.pad(kept, (0, y.shape[0] - kept.shape[0]), constant_values=True)
+    left_out = jnp.where(kept, 0, -jnp.inf).astype(compute_dtype(x, y))
+    return Head(x, jnp.where(kept[:, None], y, 0).T, left_out)
 
 
 def _own(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:
-    # An infinite logit is that of a key left out: its product with the scale has no derivative.
-    left_out = jnp.isinf(z[0])
-    logits = jnp.where(left_out, z[0], jnp.where(left_out, 0, z[0]) * options["scale"])
-    return formulas.cross_entropy(Rows(logits), y, None, None, None)
+    return formulas.cross_entropy(Rows(divided(z[0], options["temperature"])), y, None, None, None)

@@ -9,15 +9,16 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _heads
-from jaxent._inputs import FINITE_POSITIVE, POSITIVE, expect_split, loss, option
+from jaxent._declare import SOFTCAP, TEMPERATURE, Reduction, loss
+from jaxent._inputs import expect_split, option
+from jaxent._reduction import Reduced
 from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.divergence import tempered_kl
 from jaxent.core.dtypes import compute_dtype, widen_both
 from jaxent.core.mesh import AxisName
-from jaxent.reduction import Reduced, Reduction
 
 
-@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, target_softcap=FINITE_POSITIVE, temperature=POSITIVE)
+@loss(KEPT_GRADIENTS, softcap=SOFTCAP, target_softcap=SOFTCAP, temperature=TEMPERATURE)
 def linear_softmax_kl_divergence(
     features: ArrayLike,
     kernel: ArrayLike,

@@ -6,17 +6,17 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._inputs import ANY_NUMBER, FRACTION, NON_NEGATIVE, Axis, loss, number, option
+from jaxent._declare import ANY, NON_NEGATIVE, SMOOTHING, Axis, Reduction, loss
+from jaxent._inputs import option
+from jaxent._reduction import Reduced, reduce
 from jaxent.core.dense import target_stats
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.formulas import cross_entropy, focal_loss, with_z_loss
-from jaxent.core.labels import smooth
 from jaxent.core.mesh import AxisName
 from jaxent.core.tangents import rows_apart
-from jaxent.reduction import Reduced, Reduction, reduce
 
 
-@loss(label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
+@loss(label_smoothing=SMOOTHING, z_loss=NON_NEGATIVE)
 def softmax_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -43,8 +43,8 @@ def softmax_cross_entropy(
       logits: `(..., V, ...)` floating.
       labels: `(..., V, ...)` real, of the shape of `logits`. They need not sum to 1.
       axis: the class axis, several of them (one distribution over all), or None for all.
-      where: of the rows' shape to drop rows, or of the logits' to drop classes. Label mass on a
-        class dropped costs +inf.
+      where: of the rows' shape to drop rows, or of the logits' to drop classes, whose label mass
+        goes with them; see `jaxent`.
       label_smoothing: in [0, 1].
       z_loss: at least 0; 1e-4 is usual.
       class_weights: `(V,)`.
@@ -81,18 +81,13 @@ def softmax_cross_entropy(
     "PaLM", 2022 (z-loss).
     """
     rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
-    t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
-    dtype = compute_dtype(rows.values, t)
-    smoothing = option("label_smoothing", label_smoothing, dtype)
-    t = smooth(t, smoothing, _classes.uniform(rows, dtype))
-    by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
-    t = t if by_class is None else t.astype(dtype) * jnp.expand_dims(by_class, range(t.ndim - 1))
+    t = _classes.targets(rows, labels, axis, jnp.shape(logits), label_smoothing, class_weights)
     stats = target_stats(rows, t)
-    losses = with_z_loss(stats.nll, stats.lse, option("z_loss", z_loss, dtype))
+    losses = with_z_loss(stats.nll, stats.lse, option("z_loss", z_loss, stats.nll.dtype))
     return reduce(rows_apart(losses), rows.kept, weights, reduction)
 
 
-@loss(label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
+@loss(label_smoothing=SMOOTHING, z_loss=NON_NEGATIVE)
 def softmax_cross_entropy_with_integer_labels(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -125,8 +120,8 @@ def softmax_cross_entropy_with_integer_labels(
       where: of the rows' shape to drop rows, or of the logits' to drop classes.
       label_smoothing: in [0, 1]; over the V classes kept.
       z_loss: at least 0; 1e-4 is usual.
-      class_weights: `(V,)`. PyTorch's weighted mean is this with `weights=class_weights[labels]`
-        in place of `class_weights` and `reduction="weighted_mean"`.
+      class_weights: `(V,)`. PyTorch's `weight=` with its mean is `reduction="sum"` over the sum of
+        `class_weights[labels]` in the rows kept; see the example.
       axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
@@ -146,12 +141,23 @@ def softmax_cross_entropy_with_integer_labels(
       >>> print(jaxent.softmax_cross_entropy_with_integer_labels(logits, labels))
       [2.761e-01 2.952e+00 4.122e-09]
 
+    The mean that PyTorch's `cross_entropy` takes with `weight=w`, smoothing and `ignore_index`
+    included:
+
+      >>> w, labels = jnp.array([1.0, 2.0, 3.0]), jnp.array([0, 1, -100])
+      >>> kept = labels != -100
+      >>> total = jaxent.softmax_cross_entropy_with_integer_labels(
+      ...     logits, labels, where=kept, class_weights=w, label_smoothing=0.1, reduction="sum"
+      ... )
+      >>> print(total / jnp.sum(w[labels], where=kept))
+      1.9886
+
     Numerics, and what is differentiable and kept: as `softmax_cross_entropy`.
 
     Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)`.
     """
     rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
-    y, valid = _classes.class_numbers("logits", labels, rows.shape)
+    y, valid = _classes.class_numbers("logits", labels, rows.shape, axis)
     dtype = compute_dtype(rows.values)
     by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
     smoothing = option("label_smoothing", label_smoothing, dtype)
@@ -160,7 +166,7 @@ def softmax_cross_entropy_with_integer_labels(
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
-@loss(gamma=NON_NEGATIVE)
+@loss(gamma=NON_NEGATIVE, label_smoothing=SMOOTHING)
 def softmax_focal_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -168,6 +174,7 @@ def softmax_focal_loss(
     where: ArrayLike | None = None,
     *,
     gamma: ArrayLike = 2.0,
+    label_smoothing: ArrayLike | None = None,
     class_weights: ArrayLike | None = None,
     axis_name: AxisName = None,
     weights: ArrayLike | None = None,
@@ -180,12 +187,17 @@ def softmax_focal_loss(
         ℓ = w_y (1 − p_y)^γ (−log p_y)
         ∂ℓ/∂z_j = w_y [(1 − p_y)^γ − γ (1 − p_y)^(γ−1) p_y log p_y] (p_j − [j = y])
 
+    Label smoothing α takes this loss for every class as the label:
+
+        ℓ = (1 − α) ℓ_y + α/V Σ_j ℓ_j,    ℓ_j = w_j (1 − p_j)^γ (−log p_j)
+
     Args:
       logits: `(..., V, ...)` floating.
       labels: `(...)` integers in [0, V), as in `softmax_cross_entropy_with_integer_labels`.
       axis: the class axis or axes.
       where: of the rows' shape to drop rows, or of the logits' to drop classes.
       gamma: at least 0; 0 gives the cross-entropy.
+      label_smoothing: in [0, 1]; over the V classes kept. It reads the logits once more.
       class_weights: `(V,)`, the α of the paper, one per class.
       axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
@@ -206,20 +218,22 @@ def softmax_focal_loss(
     Numerics: 1 − p_y does not cancel for a confident row; at p_y = 1 value and gradient are 0 for
     every γ. Differentiable in both modes, by `gamma` too.
 
-    Agrees with: `keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=gamma)` on one-hot
-    labels, from probabilities.
+    Agrees with: `keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=gamma,
+    label_smoothing=label_smoothing)` on one-hot labels, from probabilities.
 
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
     rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
-    y, valid = _classes.class_numbers("logits", labels, rows.shape)
+    y, valid = _classes.class_numbers("logits", labels, rows.shape, axis)
     dtype = compute_dtype(rows.values)
     by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
-    losses = focal_loss(rows.only(valid), y, by_class, number("gamma", gamma, dtype))
+    smoothing = option("label_smoothing", label_smoothing, dtype)
+    gamma = option("gamma", gamma, dtype)
+    losses = focal_loss(rows.only(valid), y, by_class, gamma, smoothing)
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
-@loss(epsilon=ANY_NUMBER)
+@loss(epsilon=ANY, label_smoothing=SMOOTHING)
 def poly_loss_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -227,6 +241,8 @@ def poly_loss_cross_entropy(
     epsilon: ArrayLike = 2.0,
     axis: Axis = -1,
     where: ArrayLike | None = None,
+    label_smoothing: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
     axis_name: AxisName = None,
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
@@ -237,12 +253,16 @@ def poly_loss_cross_entropy(
 
         ∂ℓ/∂z_j = p_j Σ_k t_k − t_j − ε p_j (t_j − Σ_k t_k p_k)
 
+    Label smoothing and class weights change t first, as in `softmax_cross_entropy`.
+
     Args:
       logits: `(..., V, ...)` floating.
       labels: `(..., V, ...)` real, of the shape of `logits`.
       epsilon: the coefficient of the first polynomial term; −1 to 6 in the paper.
       axis: the class axis or axes.
       where: of the rows' shape to drop rows, or of the logits' to drop classes.
+      label_smoothing: in [0, 1]; over the V classes kept.
+      class_weights: `(V,)`, one per class.
       axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
@@ -266,7 +286,8 @@ def poly_loss_cross_entropy(
     References: Leng et al., "PolyLoss", 2022.
     """
     rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
-    t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
+    t = _classes.targets(rows, labels, axis, jnp.shape(logits), label_smoothing, class_weights)
     stats = target_stats(rows, t)
-    losses = stats.nll + number("epsilon", epsilon, stats.nll.dtype) * stats.miss
+    factor = option("epsilon", epsilon, stats.nll.dtype)
+    losses = stats.nll if factor is None else stats.nll + factor * stats.miss
     return reduce(rows_apart(losses), rows.kept, weights, reduction)

@@ -8,14 +8,15 @@ from jax import Array, lax
 from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 from jax.typing import ArrayLike
 
-from jaxent._inputs import FINITE_POSITIVE, FRACTION, NON_NEGATIVE, kept_elements, loss
+from jaxent._declare import NON_NEGATIVE, SMOOTHING, SOFTCAP, Reduction, loss
+from jaxent._inputs import kept_elements
+from jaxent._linear import linear_softmax_cross_entropy
+from jaxent._reduction import Reduced, of_total
 from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.mesh import AxisName
-from jaxent.linear import linear_softmax_cross_entropy
-from jaxent.reduction import Reduced, Reduction, count_and_divisor
 
 
-@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE, label_smoothing=FRACTION, z_loss=NON_NEGATIVE)
+@loss(KEPT_GRADIENTS, softcap=SOFTCAP, label_smoothing=SMOOTHING, z_loss=NON_NEGATIVE)
 def sharded_linear_softmax_cross_entropy(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -125,11 +126,9 @@ def sharded_linear_softmax_cross_entropy(
     made = of_mesh(given)
     if by_row:
         return made
-    shape = given["features"].shape[:-1]
     where, weights = given.get("where"), given.get("weights")
-    kept = kept_elements(shape, where, weights)
-    count, divisor = count_and_divisor(given["labels"].size, kept, weights, reduction, made.dtype)
-    return (made, count) if reduction == "total_and_count" else made / divisor
+    kept = kept_elements(given["features"].shape[:-1], where, weights)
+    return of_total(made, given["labels"].size, kept, weights, reduction)
 
 
 def _judge(data_axis: AxisName, vocab_axis: AxisName, feature_axis: AxisName) -> None:

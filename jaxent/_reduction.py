@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import ArrayLike
 
-from jaxent._inputs import expect_floating, keep, kept_elements, loss
+from jaxent._declare import Reduction, loss
+from jaxent._inputs import expect_floating, keep, kept_elements
 from jaxent.core.dtypes import compute_dtype
 
-Reduction = Literal["none", "sum", "mean", "weighted_mean", "total_and_count"]
-# An array, or the pair (total, count) where that was asked for.
-Reduced = Array | Any
+# An array, or the pair of a total and a divisor where that was asked for.
+Reduced = Array | tuple[Array, Array]
 
 
 @loss()
@@ -32,12 +31,12 @@ def reduce_losses(
       where: `(...)` boolean; False drops the loss, whatever it is.
       weights: `(...)` real, multiplied on; 0 drops the loss, whatever it is.
       reduction: "none", "sum", "mean" (over the number kept), "weighted_mean" (over the sum of
-        the weights) or "total_and_count".
+        the weights), "total_and_count" or "total_and_weight".
 
     Returns:
-      `(...)` for "none", the pair (total, count) for "total_and_count", a number otherwise, in
-      float32, or float64 where an input is. Where nothing is kept, 0; where weights of both signs
-      cancel, a weighted mean is what dividing by 0 gives.
+      `(...)` for "none", a pair of numbers for "total_and_count" and "total_and_weight", a number
+      otherwise, in float32, or float64 where an input is; a count is an integer. Where nothing is
+      kept, 0; where weights of both signs cancel, a weighted mean is what dividing by 0 gives.
 
     Raises:
       TypeError: `losses` not floating, `where` not boolean.
@@ -71,11 +70,30 @@ def reduce(
 ) -> Reduced:
     """Reduces losses of which `kept` (None: all) count, `kept` being False where a weight is 0."""
     losses = weighted(losses, kept, weights, valid)
-    count, divisor = count_and_divisor(losses.size, kept, weights, reduction, losses.dtype)
     if reduction == "none":
         return losses
-    total = add_up(losses)
-    return (total, count) if reduction == "total_and_count" else total / divisor
+    return of_total(add_up(losses), losses.size, kept, weights, reduction)
+
+
+def of_total(
+    total: Array,
+    size: int,
+    kept: Array | None,
+    weights: ArrayLike | None,
+    reduction: Reduction,
+) -> Reduced:
+    """What a reduction makes of the total of losses, of which there are so many."""
+    if reduction == "sum":
+        return total
+    count = jnp.asarray(size) if kept is None else jnp.sum(kept)
+    if reduction == "total_and_count":
+        return total, count
+    divisor = count.astype(total.dtype)
+    if reduction in ("weighted_mean", "total_and_weight") and weights is not None:
+        divisor = jnp.sum(keep(jnp.asarray(weights, total.dtype), kept, 0))
+    if reduction == "total_and_weight":
+        return total, divisor
+    return total / jnp.where(count == 0, 1, divisor)
 
 
 def weighted(
@@ -94,22 +112,3 @@ def weighted(
     if valid is not None:
         losses = keep(jnp.where(valid, losses, jnp.nan), kept, 0)
     return losses
-
-
-def count_and_divisor(
-    size: int,
-    kept: Array | None,
-    weights: ArrayLike | None,
-    reduction: Reduction,
-    dtype: DTypeLike,
-) -> tuple[Array, Array]:
-    """How many of the losses are kept, and what their sum is divided by."""
-    if reduction not in get_args(Reduction):
-        raise ValueError(f"reduction must be one of {get_args(Reduction)}, got {reduction!r}")
-    count = jnp.asarray(size if kept is None else jnp.sum(kept, dtype=jnp.int32), dtype)
-    if reduction not in ("mean", "weighted_mean"):
-        return count, jnp.ones((), dtype)
-    divisor = count
-    if reduction == "weighted_mean" and weights is not None:
-        divisor = jnp.sum(keep(jnp.asarray(weights, dtype), kept, 0))
-    return count, jnp.where(count == 0, 1, divisor)

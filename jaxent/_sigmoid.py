@@ -6,17 +6,18 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxent._inputs import FRACTION, NON_NEGATIVE, elements, loss, number, option, per_class_option
+from jaxent._declare import FRACTION, NON_NEGATIVE, POS_WEIGHT, SMOOTHING, Reduction, loss
+from jaxent._inputs import elements, option, per_class_option
+from jaxent._reduction import Reduced, reduce
 from jaxent.core.bernoulli import cross_entropy, focal_terms
 from jaxent.core.dtypes import widen_both
 from jaxent.core.focal import balance, focal
 from jaxent.core.labels import smooth
 from jaxent.core.sums import total
 from jaxent.core.tangents import in_two_passes
-from jaxent.reduction import Reduced, Reduction, reduce
 
 
-@loss(pos_weight=NON_NEGATIVE, label_smoothing=FRACTION)
+@loss(pos_weight=POS_WEIGHT, label_smoothing=SMOOTHING)
 def sigmoid_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -73,12 +74,12 @@ def sigmoid_binary_cross_entropy(
     binary = elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.dtype)
     y = smooth(binary.labels, smoothing, jnp.asarray(0.5, binary.dtype))
-    by_class = None if pos_weight is None else per_class_option("pos_weight", pos_weight, binary)
-    losses = _cross_entropy(binary.values, y, by_class)
+    positives = per_class_option("pos_weight", pos_weight, binary)
+    losses = _cross_entropy(binary.values, y, positives)
     return reduce(losses, binary.kept, weights, reduction, add_up=total)
 
 
-@loss(alpha=FRACTION, gamma=NON_NEGATIVE, label_smoothing=FRACTION)
+@loss(alpha=FRACTION, gamma=NON_NEGATIVE, label_smoothing=SMOOTHING)
 def sigmoid_focal_loss(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -102,7 +103,7 @@ def sigmoid_focal_loss(
       logits: `(...)` floating.
       labels: `(...)` real, of the shape of `logits`, between 0 and 1.
       alpha: in [0, 1], the weight of positives against 1 − α of negatives; None weighs neither.
-        Rare positives want it above 1/2.
+        A number, or one per class of the last axis. Rare positives want it above 1/2.
       gamma: at least 0; 0 gives the cross-entropy.
       label_smoothing: in [0, 1]; y becomes (1 − s) y + s/2 first.
       where: `(...)` boolean.
@@ -132,8 +133,8 @@ def sigmoid_focal_loss(
     binary = elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.dtype)
     y = smooth(binary.labels, smoothing, jnp.asarray(0.5, binary.dtype))
-    options = number("gamma", gamma, binary.dtype), option("alpha", alpha, binary.dtype)
-    losses = _focal(binary.values, y, *options)
+    gamma, alpha = option("gamma", gamma, binary.dtype), per_class_option("alpha", alpha, binary)
+    losses = _focal(binary.values, y, gamma, alpha)
     return reduce(losses, binary.kept, weights, reduction, add_up=total)
 
 
@@ -143,6 +144,6 @@ def _cross_entropy(logits: Array, labels: Array, pos_weight: Array | None) -> Ar
 
 
 @in_two_passes("cpu", "cuda")
-def _focal(logits: Array, labels: Array, gamma: Array, alpha: Array | None) -> Array:
+def _focal(logits: Array, labels: Array, gamma: Array | None, alpha: Array | None) -> Array:
     z, y = widen_both(logits, labels)
     return balance(focal(*focal_terms(z, y), gamma), y, alpha)

@@ -10,26 +10,38 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._inputs import Axis, expect_floating, loss
+from jaxent._declare import Axis, Reduction, loss
+from jaxent._inputs import elements, keep
+from jaxent._reduction import Reduced, reduce
 from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
 from jaxent.core.mesh import AxisName
+from jaxent.core.sums import total
 from jaxent.core.tangents import in_two_passes, rows_apart
 from jaxent.core.xlogy import xlogx
 
 
 @loss()
-def self_information(probs: ArrayLike) -> Array:
+def self_information(
+    probs: ArrayLike,
+    *,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
     r"""Self-information of an outcome of probability p, element by element.
 
         I = −log p        ∂I/∂p = −1/p
 
     Args:
       probs: `(...)` floating, in [0, 1].
+      where: `(...)` boolean.
+      weights: `(...)` real.
+      reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats; +inf where p is 0.
+      `(...)` in nats, +inf where p is 0; or what `reduction` makes of it.
 
     Raises:
       TypeError: `probs` not floating.
@@ -44,13 +56,19 @@ def self_information(probs: ArrayLike) -> Array:
 
     References: Shannon, "A mathematical theory of communication", 1948.
     """
-    probs = jnp.asarray(probs)
-    expect_floating("probs", probs)
-    return 0 - jnp.log(widen(probs))
+    p = elements("probs", probs, None, where, weights)
+    return reduce(0 - jnp.log(widen(p.values)), p.kept, weights, reduction)
 
 
 @loss()
-def entropy(probs: ArrayLike, axis: Axis = -1) -> Array:
+def entropy(
+    probs: ArrayLike,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    *,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
     r"""Entropy of probabilities over classes.
 
         H = −Σ_j p_j log p_j        ∂H/∂p_j = −log p_j − 1
@@ -58,9 +76,12 @@ def entropy(probs: ArrayLike, axis: Axis = -1) -> Array:
     Args:
       probs: `(..., V, ...)` floating, in [0, 1].
       axis: the class axis, several of them (one distribution over all), or None for all.
+      where: of the rows' shape to drop rows, or of that of `probs` to leave terms out.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats.
+      `(...)` in nats, or what `reduction` makes of it.
 
     Raises:
       TypeError: `probs` not floating.
@@ -78,12 +99,21 @@ def entropy(probs: ArrayLike, axis: Axis = -1) -> Array:
 
     References: Shannon, "A mathematical theory of communication", 1948.
     """
-    p = widen(_classes.rows("probs", probs, axis, None).values)
-    return 0 - jnp.sum(xlogx(p), axis=-1)
+    rows = _classes.rows("probs", probs, axis, where, weights)
+    terms = xlogx(widen(keep(keep(rows.values, rows.kept, 1), rows.classes, 1)))
+    return reduce(0 - jnp.sum(terms, axis=-1), rows.kept, weights, reduction)
 
 
 @loss()
-def softmax_entropy(logits: ArrayLike, axis: Axis = -1, *, axis_name: AxisName = None) -> Array:
+def softmax_entropy(
+    logits: ArrayLike,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    *,
+    axis_name: AxisName = None,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
     r"""Entropy of the softmax of logits.
 
     For p = softmax(z):
@@ -93,10 +123,13 @@ def softmax_entropy(logits: ArrayLike, axis: Axis = -1, *, axis_name: AxisName =
     Args:
       logits: `(..., V, ...)` floating.
       axis: the class axis, several of them, or None for all.
+      where: of the rows' shape to drop rows, or of the logits' to drop classes.
       axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats.
+      `(...)` in nats, or what `reduction` makes of it.
 
     Raises:
       TypeError: `logits` not floating.
@@ -115,21 +148,30 @@ def softmax_entropy(logits: ArrayLike, axis: Axis = -1, *, axis_name: AxisName =
 
     Agrees with: `torch.distributions.Categorical(logits=logits).entropy()`.
     """
-    rows = _classes.rows("logits", logits, axis, None, axis_name=axis_name)
-    return rows_apart(unlabelled_stats(rows).entropy)
+    rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
+    return reduce(rows_apart(unlabelled_stats(rows).entropy), rows.kept, weights, reduction)
 
 
 @loss()
-def sigmoid_entropy(logits: ArrayLike) -> Array:
+def sigmoid_entropy(
+    logits: ArrayLike,
+    *,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Reduced:
     r"""Entropy of a binary outcome of probability σ(z), element by element.
 
         H = −p log p − (1 − p) log(1 − p)        ∂H/∂z = −p (1 − p) z
 
     Args:
       logits: `(...)` floating.
+      where: `(...)` boolean.
+      weights: `(...)` real.
+      reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats.
+      `(...)` in nats, or what `reduction` makes of it.
 
     Raises:
       TypeError: `logits` not floating.
@@ -144,9 +186,8 @@ def sigmoid_entropy(logits: ArrayLike) -> Array:
 
     Agrees with: `torch.distributions.Bernoulli(logits=logits).entropy()`.
     """
-    logits = jnp.asarray(logits)
-    expect_floating("logits", logits)
-    return _sigmoid_entropy(logits)
+    z = elements("logits", logits, None, where, weights)
+    return reduce(_sigmoid_entropy(z.values), z.kept, weights, reduction, add_up=total)
 
 
 @in_two_passes("cpu")

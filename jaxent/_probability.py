@@ -7,24 +7,15 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._inputs import (
-    FRACTION,
-    NON_NEGATIVE,
-    Axis,
-    elements,
-    keep,
-    loss,
-    number,
-    option,
-    per_class_option,
-)
+from jaxent._declare import FRACTION, HALF, NON_NEGATIVE, POS_WEIGHT, Axis, Reduction, loss
+from jaxent._inputs import elements, keep, number, option, per_class_option
+from jaxent._reduction import Reduced, reduce
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import balance, focal
 from jaxent.core.xlogy import xlog1my, xlogy
-from jaxent.reduction import Reduced, Reduction, reduce
 
 
-@loss(epsilon=(0, 0.5), pos_weight=NON_NEGATIVE)
+@loss(epsilon=HALF, pos_weight=POS_WEIGHT)
 def binary_cross_entropy(
     probs: ArrayLike,
     labels: ArrayLike,
@@ -73,12 +64,13 @@ def binary_cross_entropy(
     """
     binary = elements("probs", probs, labels, where, weights)
     y = binary.labels.astype(binary.dtype)
-    positive = y if pos_weight is None else y * per_class_option("pos_weight", pos_weight, binary)
+    positives = per_class_option("pos_weight", pos_weight, binary)
+    positive = y if positives is None else y * positives
     losses = _cross_entropy(binary.values, positive, 1 - y, number("epsilon", epsilon, y.dtype))
     return reduce(losses, binary.kept, weights, reduction)
 
 
-@loss(epsilon=(0, 0.5), alpha=FRACTION, gamma=NON_NEGATIVE)
+@loss(epsilon=HALF, alpha=FRACTION, gamma=NON_NEGATIVE)
 def binary_focal_cross_entropy(
     probs: ArrayLike,
     labels: ArrayLike,
@@ -99,6 +91,7 @@ def binary_focal_cross_entropy(
       labels: `(...)` real, of the shape of `probs`, between 0 and 1.
       epsilon: in [0, 0.5], the floor under both probabilities in the logarithms; 0 for none.
       alpha: in [0, 1], the weight of positives against 1 − α of negatives; None weighs neither.
+        A number, or one per class of the last axis.
       gamma: at least 0; 0 gives the cross-entropy.
       where: `(...)` boolean.
       weights: `(...)` real.
@@ -126,8 +119,8 @@ def binary_focal_cross_entropy(
     binary = elements("probs", probs, labels, where, weights)
     p, y = binary.values.astype(binary.dtype), binary.labels.astype(binary.dtype)
     ce = _cross_entropy(p, y, 1 - y, number("epsilon", epsilon, y.dtype))
-    losses = focal(ce, y * (1 - p) + (1 - y) * p, number("gamma", gamma, y.dtype))
-    losses = balance(losses, y, option("alpha", alpha, y.dtype))
+    losses = focal(ce, y * (1 - p) + (1 - y) * p, option("gamma", gamma, y.dtype))
+    losses = balance(losses, y, per_class_option("alpha", alpha, binary))
     return reduce(losses, binary.kept, weights, reduction)
 
 
@@ -151,8 +144,8 @@ def categorical_cross_entropy(
         by its sum first, which changes nothing where that is 1.
       labels: `(..., V, ...)` real, of the shape of `probs`.
       axis: the class axis or axes.
-      where: of the rows' shape to drop rows, or of that of `probs` to drop classes, which then
-        have probability 0: label mass on them costs +inf.
+      where: of the rows' shape to drop rows, or of that of `probs` to drop classes, whose label
+        mass goes with them; see `jaxent`.
       epsilon: in [0, 1], the floor under the probabilities; 0 for none.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
@@ -178,9 +171,7 @@ def categorical_cross_entropy(
     t = _classes.class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
     t = t.astype(compute_dtype(rows.values, t))
     p = _floored(rows.values.astype(t.dtype), number("epsilon", epsilon, t.dtype))
-    p = keep(p, rows.kept, 1)
-    # A class that `where` drops has probability 0, below any epsilon.
-    p = p if rows.classes is None else jnp.where(rows.classes, p, 0)
+    p = keep(keep(p, rows.kept, 1), rows.classes, 1)
     return reduce(0 - jnp.sum(xlogy(t, p), axis=-1), rows.kept, weights, reduction)
 
 
@@ -203,7 +194,8 @@ def categorical_cross_entropy_with_integer_labels(
       probs: `(..., V, ...)` floating, in [0, 1], taken as they are.
       labels: `(...)` integers in [0, V); another number makes that row's loss NaN, its gradient 0.
       axis: the class axis, or several, of which a label is then a flat index.
-      where: of the rows' shape to drop rows, or of that of `probs` to drop classes.
+      where: of the rows' shape to drop rows, or of that of `probs` to drop classes. A class dropped
+        has probability 0, below any epsilon: a label there costs +inf.
       epsilon: in [0, 1], the floor under the probabilities; 0 for none.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
@@ -223,7 +215,7 @@ def categorical_cross_entropy_with_integer_labels(
     Agrees with: `keras.losses.SparseCategoricalCrossentropy()` for rows that sum to 1.
     """
     rows = _classes.rows("probs", probs, axis, where, weights)
-    y, valid = _classes.class_numbers("probs", labels, rows.values.shape)
+    y, valid = _classes.class_numbers("probs", labels, rows.values.shape, axis)
     p = _of_label(rows.values.astype(compute_dtype(rows.values)), y)
     p = keep(_floored(p, number("epsilon", epsilon, p.dtype)), rows.kept, 1)
     p = p if rows.classes is None else jnp.where(_of_label(rows.classes, y), p, 0)

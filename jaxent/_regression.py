@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxent._inputs import expect_floating, expect_real, expect_shape, keep, kept_elements, loss
+from jaxent._declare import Reduction, loss
+from jaxent._inputs import elements
+from jaxent._reduction import Reduced, reduce
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.tangents import in_two_passes
-from jaxent.reduction import Reduced, Reduction, reduce
 
 
 @loss()
@@ -50,15 +50,8 @@ def squared_error(
 
     Agrees with: `optax.losses.squared_error(predictions, targets)`.
     """
-    predictions = jnp.asarray(predictions)
-    expect_floating("predictions", predictions)
-    kept = kept_elements(predictions.shape, where, weights)
-    if targets is not None:
-        targets = jnp.asarray(targets)
-        expect_real("targets", targets)
-        expect_shape("targets", targets, predictions.shape, "predictions")
-        targets = keep(targets, kept, 0)
-    return reduce(_square(keep(predictions, kept, 0), targets), kept, weights, reduction)
+    both = elements("predictions", predictions, targets, where, weights, "targets")
+    return reduce(_square(both.values, both.labels), both.kept, weights, reduction)
 
 
 @in_two_passes("cpu")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes, _heads
-from jaxent._inputs import FINITE_POSITIVE, Axis, expect_split, loss, option
-from jaxent.core.chunked import KEPT_GRADIENTS, per_row
+from jaxent._declare import SOFTCAP, Axis, loss
+from jaxent._inputs import expect_split, option
+from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.dense import target_stats, unlabelled_stats
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.exponentials import argmax
@@ -39,8 +39,8 @@ def softmax_stats(
       logits: `(..., V, ...)` floating.
       labels: integers `(...)` in [0, V), or distributions `(..., V, ...)`.
       axis: the class axis or axes.
-      where: of the rows' shape or of the logits', as in the losses. The statistics of a dropped
-        row are finite and meaningless: drop it in `reduce_losses` too.
+      where: of the rows' shape or of the logits', as in the losses. All statistics of a dropped row
+        are 0, so that their sum over a sequence is right.
       axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
 
     Returns:
@@ -65,11 +65,11 @@ def softmax_stats(
     if not jnp.issubdtype(jnp.asarray(labels).dtype, jnp.integer):
         t = _classes.class_values("labels", labels, rows, axis, jnp.shape(logits), "logits")
         return _nan_in_all(target_stats(rows, t))
-    y, valid = _classes.class_numbers("logits", labels, rows.shape)
+    y, valid = _classes.class_numbers("logits", labels, rows.shape, axis)
     return _of_class_numbers(rows, rows.only(valid), y, valid, rows.kept)
 
 
-@loss(KEPT_GRADIENTS, softcap=FINITE_POSITIVE)
+@loss(KEPT_GRADIENTS, softcap=SOFTCAP)
 def linear_softmax_stats(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -94,8 +94,7 @@ def linear_softmax_stats(
       softcap: c > 0 for c · tanh(z/c).
       max_logits_bytes: as in `linear_softmax_cross_entropy`.
       axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
-      where: `(...)` boolean. The statistics of a row dropped are finite and meaningless: drop it in
-        `reduce_losses` too.
+      where: `(...)` boolean. All statistics of a dropped row are 0, as is its class.
 
     Returns:
       `SoftmaxStats` of arrays `(...)`, as of `softmax_stats`, and the number `(...)` of the class
@@ -120,8 +119,7 @@ def linear_softmax_stats(
     cap = option("softcap", softcap, compute_dtype(*head))
     chunk = _heads.chunk_rows((head,), {"softcap": cap}, max_logits_bytes)
     of_logits = partial(_stats, head.bias is not None, axis_name)
-    made = per_row(of_logits, chunk, (head,), tokens.used, tokens, cap)
-    return jax.tree.map(lambda x: x.reshape(shape), made)
+    return _heads.of_rows(of_logits, chunk, (head,), shape, tokens, cap)
 
 
 def _stats(
@@ -133,6 +131,7 @@ def _stats(
 ) -> tuple[SoftmaxStats, Array]:
     rows = _heads.rows(z[0], cap, axis_name)
     rows = _heads.without_left_out(rows) if biased else rows
+    rows = rows if tokens.kept is None else rows.only(tokens.kept)
     stats = _of_class_numbers(rows, rows, tokens.labels, tokens.valid, tokens.kept)
     return stats, argmax(rows, stats.max)
 
