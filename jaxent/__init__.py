@@ -1,39 +1,62 @@
 """The cross-entropy family of losses as pure JAX functions.
 
-Every function works under jit, vmap, grad, jvp and their compositions, computes in float32 (or in
-float64 when an input is float64), returns nats, and hands gradients back in their input's dtype.
-Shapes and dtypes are judged when traced; nothing broadcasts. An argument that is left at `None` is
-absent. What the functions do at the edges, and how exact they are, stands in `docs/numerics.md`.
+Binary logits          sigmoid_binary_cross_entropy  sigmoid_focal_loss
+Logits of classes      softmax_cross_entropy  softmax_cross_entropy_with_integer_labels
+                       softmax_focal_loss  poly_loss_cross_entropy
+Probabilities          binary_cross_entropy  binary_focal_cross_entropy
+                       categorical_cross_entropy  categorical_cross_entropy_with_integer_labels
+Two distributions      softmax_kl_divergence  kl_divergence  kl_divergence_with_log_targets
+                       generalized_kl_divergence  jensen_shannon_divergence
+Entropy                softmax_entropy  sigmoid_entropy  entropy  self_information
+Regression             squared_error
+Large vocabularies     linear_softmax_cross_entropy  linear_softmax_focal_loss
+                       linear_softmax_kl_divergence  sharded_linear_softmax_cross_entropy
+Contrast               info_nce
+A loss of your own     softmax_stats  linear_softmax_stats  SoftmaxStats  reduce_losses
 
-The losses end in the same keywords, described here once. Divergences of logits and probabilities
-have `where` alone, entropies take none of them: `reduce_losses` reduces what those return.
+Every function works under jit, vmap, grad, jvp and their compositions. It computes in float32, or
+in float64 when an input is float64, and returns nats. Gradients have their input's dtype. Shapes
+and dtypes are checked when JAX traces the call, and nothing broadcasts. An argument that is None
+is absent. docs/numerics.md says what the functions do at the edges, and how exact they are.
+
+Every function that gives numbers per row or element ends in the same keywords:
 
 `where`
-    Boolean, of the losses' shape: what is False is dropped. For losses with a class axis it may
-    also have the logits' shape, and then drops classes from the softmax; a row that keeps no class
-    is dropped. What is dropped contributes exactly zero to the value, the count and every
-    gradient, whatever it holds. PyTorch's `ignore_index=-100` is `where=labels != -100`.
+    Boolean. Of the losses' shape it drops losses. Functions with a class axis also take the
+    logits' shape, or that with rows of size 1, as (1, V): it drops classes. Dropping is removing:
+    `f(z, t, where=keep)` is `f(z[keep], t[keep])` in value and gradient, whatever the rest holds.
+    Label mass on a dropped class goes with the class. An integer label on a dropped class has no
+    class left: its loss is +inf. A row that keeps no class is dropped.
+    PyTorch's `ignore_index=-100` is `where=labels != -100`.
 `weights`
-    Real, of the losses' shape, multiplied on. What has weight 0 is dropped.
+    Real, of the losses' shape, multiplied on. A loss of weight 0 is dropped.
 `reduction`
-    "none"; "sum"; "mean", the sum over the number of losses kept; "weighted_mean", the sum over
-    the sum of the weights; "total_and_count", the pair whose quotient is the mean, to be added up
-    over steps and devices first. Where nothing is kept, all are 0. Sums are taken in float32 or
-    wider.
+    "none"              the losses
+    "sum"               Σ w ℓ
+    "mean"              Σ w ℓ over the number of losses kept
+    "weighted_mean"     Σ w ℓ over Σ w
+    "total_and_count"   the pair (Σ w ℓ, number kept), its count an integer
+    "total_and_weight"  the pair (Σ w ℓ, Σ w)
+    Add pairs up over steps and devices, and divide once. Where nothing is kept, a reduction is 0.
+    Sums are taken in float32 or wider.
 
+Other arguments that several functions share:
+
+`axis`
+    The class axis, or several, which are then one, or None for all.
 `axis_name`
-    Inside `jax.shard_map`, the axis of the mesh, or the axes, over which the classes of softmax
-    losses are split. Each device passes its own classes of logits or kernel, and of labels that are
-    distributions, `class_weights`, `bias` and a `where` of classes. Labels that are class numbers
-    count all classes. What comes back is of all classes, and the same along the axis.
+    Inside `jax.shard_map`, the mesh axis, or axes, that split the classes. Each device passes its
+    own classes of logits, kernel, bias, class weights, class masks and labels that are
+    distributions. Integer labels count the classes of all devices. The result is of all classes,
+    and the same along the axis.
+Numbers, such as `label_smoothing`, `z_loss`, `gamma`, `temperature`, `pos_weight`
+    Python numbers, whose range is checked, or arrays, which are differentiable. Another value does
+    not compile again. A Python number at which an option does nothing, such as
+    `label_smoothing=0.0`, is the same as None, and costs nothing.
 
-Under `jax.jit` arrays may lie on a mesh of Auto or Explicit axes as they will, and need no name.
-The chunks of linear losses are not split by the compiler itself:
-`sharded_linear_softmax_cross_entropy` is the linear loss over a mesh in one call.
-
-Options that are numbers (label_smoothing, z_loss, gamma, alpha, epsilon, temperature, softcap,
-pos_weight) are Python numbers, whose range is checked, or traced arrays, which are differentiable.
-A new value compiles nothing.
+Under `jax.jit`, bind what is not an array: `jax.jit(functools.partial(loss, reduction="mean"))`.
+Arrays may lie on a mesh of Auto or Explicit axes.
+`sharded_linear_softmax_cross_entropy` splits the work of a linear loss over a mesh in one call.
 """
 
 from jaxent._contrastive import info_nce
@@ -102,3 +125,7 @@ __all__ = [
     "softmax_stats",
     "squared_error",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

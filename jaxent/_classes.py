@@ -24,7 +24,7 @@ from jaxent._inputs import (
 )
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.labels import smooth
-from jaxent.core.mesh import AxisName, sum_over
+from jaxent.core.mesh import AxisName, select, sum_over
 from jaxent.core.rows import Rows
 
 
@@ -101,7 +101,7 @@ def class_numbers(
     if labels.dtype.itemsize < 4:
         labels = labels.astype(jnp.int32)
     valid = (labels >= 0) & (labels < shape[-1])
-    return jnp.where(valid, labels, 0).astype(jnp.int32), valid
+    return select(valid, labels, 0).astype(jnp.int32), valid
 
 
 def class_values(

@@ -18,6 +18,7 @@ from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.divergence import divided
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.head import Head
+from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 
 
@@ -113,8 +114,8 @@ def _against(x: Array, y: Array, kept: Array | None) -> Head:
     if kept is None:
         return Head(x, y.T, None)
     kept = jnp.pad(kept, (0, y.shape[0] - kept.shape[0]), constant_values=True)
-    left_out = jnp.where(kept, 0, -jnp.inf).astype(compute_dtype(x, y))
-    return Head(x, jnp.where(kept[:, None], y, 0).T, left_out)
+    left_out = select(kept, 0, -jnp.inf).astype(compute_dtype(x, y))
+    return Head(x, select(kept[:, None], y, 0).T, left_out)
 
 
 def _own(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:

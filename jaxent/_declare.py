@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import Mesh
-from jax.typing import ArrayLike
 
 from jaxent import _habits
 from jaxent._explicit import with_explicit_axes
@@ -67,16 +67,17 @@ def loss(
         parameters = signature.parameters
         optional = {name for name in parameters if parameters[name].default is None}
         static = [name for name in STATIC if name in parameters]
+        apply: Callable[..., Any] = function
 
         @functools.wraps(function)
         def saving_arguments(**arguments):
             fixed = {name: arguments.pop(name) for name in static if name in arguments}
 
-            def loss(arguments):
+            def of_rounded(arguments):
                 # Both sides of every comparison and difference are then rounded alike.
-                return function(**jax.tree.map(as_rounded, arguments), **fixed)
+                return apply(**jax.tree.map(as_rounded, arguments), **fixed)
 
-            return jax.checkpoint(loss, policy=kept, prevent_cse=False)(arguments)
+            return jax.checkpoint(of_rounded, policy=kept, prevent_cse=False)(arguments)
 
         compiled = with_explicit_axes(jax.jit(saving_arguments, static_argnames=static), static)
 
@@ -92,12 +93,13 @@ def loss(
             for name, value in arguments.items():
                 if name in STATIC:
                     given[name] = _static(name, value, function.__name__)
-                elif not (value is None and name in optional):
+                    continue
+                if not (value is None and name in optional):
                     value = _array_like(name, value)
-                    if name in numbers:
-                        value = _checked(name, value, numbers[name])
-                    if not _is_default(value, parameters[name].default):
-                        given[name] = value
+                if name in numbers and value is not None:
+                    value = _checked(name, value, numbers[name])
+                if not _is_default(value, parameters[name].default):
+                    given[name] = value
             for name in static:
                 given.setdefault(name, parameters[name].default)
             return compiled(**given)
@@ -108,7 +110,7 @@ def loss(
 
 
 def _static(name: str, value: Any, function: str) -> Any:
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise TypeError(
             f"{name} must be known when a loss is compiled, got a traced array. Bind it before"
             f" jax.jit: jax.jit(functools.partial(jaxent.{function}, {name}=...))"
@@ -117,8 +119,9 @@ def _static(name: str, value: Any, function: str) -> Any:
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    """Whether the Python number given is the default, which is part of the program."""
-    return isinstance(value, float) and isinstance(default, float) and value == default
+    """Whether a value is None or the Python number that is the default, in the program anyway."""
+    same = isinstance(value, float) and isinstance(default, float) and value == default
+    return same or (value is None and default is None)
 
 
 def _checked(name: str, value: Any, number: Number) -> Any:
@@ -131,7 +134,7 @@ def _checked(name: str, value: Any, number: Number) -> Any:
     return None if isinstance(value, float) and value == number.idle else value
 
 
-def _array_like(name: str, value: Any) -> ArrayLike:
+def _array_like(name: str, value: Any) -> Any:
     """The value, if it is an array or a number, safe from the wrap-around of narrower integers."""
     if isinstance(value, jax.Array | bool | float):
         return value

@@ -208,8 +208,8 @@ def softmax_kl_divergence(
     expect_shape("target_logits", target_logits, jnp.shape(logits), "logits")
     target_logits = _classes.class_axis_last(target_logits, axis)
     z, target_z = in_float64_together(rows.values, target_logits)
-    temperature = option("temperature", temperature, compute_dtype(z, target_z))
-    divergences = tempered_kl(replace(rows, values=z), replace(rows, values=target_z), temperature)
+    at = option("temperature", temperature, compute_dtype(z, target_z))
+    divergences = tempered_kl(replace(rows, values=z), replace(rows, values=target_z), at)
     return reduce(divergences, rows.kept, weights, reduction)
 
 

@@ -19,7 +19,7 @@ from jaxent._reduction import Reduced, of_total, weighted
 from jaxent.core.chunked import Formula, per_row, summed
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 from jaxent.core.head import Head
-from jaxent.core.mesh import AxisName
+from jaxent.core.mesh import AxisName, select
 from jaxent.core.rows import Rows
 from jaxent.core.softcap import softcap as capped
 
@@ -81,7 +81,7 @@ def head(
         expect_shape(names[2], bias, kernel.shape[1:], "one number per class")
         # A class of bias −inf is left out, whatever its column holds: 0 · NaN would be NaN in both
         # of the products that sum over features or classes.
-        kernel = jnp.where(jnp.isneginf(bias)[None], jnp.zeros((), kernel.dtype), kernel)
+        kernel = select(jnp.isneginf(bias)[None], jnp.zeros((), kernel.dtype), kernel)
     rows = math.prod(features.shape[:-1])
     return Head(features.reshape(rows, kernel.shape[0]), kernel, bias)
 

@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.mesh import AxisName, varying
+from jaxent.core.mesh import AxisName, select, varying
 
 
 def expect_floating(name: str, x: Array) -> None:
@@ -92,7 +92,7 @@ def keep(x: Array, kept: Array | None, fill: float) -> Array:
     if kept is None:
         return x
     kept = jnp.expand_dims(kept, tuple(range(kept.ndim, x.ndim)))
-    return jnp.where(kept, x, jnp.asarray(fill, x.dtype))
+    return select(kept, x, jnp.asarray(fill, x.dtype))
 
 
 def kept_elements(

@@ -12,6 +12,7 @@ from jaxent._inputs import elements, keep, number, option, per_class_option
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.focal import balance, focal
+from jaxent.core.mesh import select
 from jaxent.core.xlogy import xlog1my, xlogy
 
 
@@ -218,8 +219,8 @@ def categorical_cross_entropy_with_integer_labels(
     y, valid = _classes.class_numbers("probs", labels, rows.values.shape, axis)
     p = _of_label(rows.values.astype(compute_dtype(rows.values)), y)
     p = keep(_floored(p, number("epsilon", epsilon, p.dtype)), rows.kept, 1)
-    p = p if rows.classes is None else jnp.where(_of_label(rows.classes, y), p, 0)
-    losses = 0 - jnp.log(jnp.where(valid, p, 1))
+    p = p if rows.classes is None else select(_of_label(rows.classes, y), p, 0)
+    losses = 0 - jnp.log(select(valid, p, 1))
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
@@ -229,7 +230,7 @@ def _of_label(x: Array, y: Array) -> Array:
 
 def _floored(p: Array, epsilon: Array) -> Array:
     """p within [epsilon, 1], with derivative 1 on the whole of that interval and 0 outside."""
-    return jnp.where(p < epsilon, epsilon, jnp.where(p > 1, 1, p))
+    return select(p < epsilon, epsilon, select(p > 1, 1, p))
 
 
 def _cross_entropy(probs: Array, positive: Array, negative: Array, epsilon: Array) -> Array:
@@ -237,8 +238,6 @@ def _cross_entropy(probs: Array, positive: Array, negative: Array, epsilon: Arra
     p = _floored(p, jnp.zeros_like(epsilon))
     # The floor is under 1 − p itself: 1 − (1 − 1e-7) is 1.2e-7 in float32.
     certain = 1 - p < epsilon
-    negative_term = xlog1my(negative, jnp.where(certain, 0.5, p))
-    negative_term = jnp.where(
-        certain, xlogy(negative, jnp.where(certain, epsilon, 1)), negative_term
-    )
+    negative_term = xlog1my(negative, select(certain, 0.5, p))
+    negative_term = select(certain, xlogy(negative, select(certain, epsilon, 1)), negative_term)
     return (0 - xlogy(positive, _floored(p, epsilon))) - negative_term

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxent._declare import Reduction, loss
 from jaxent._inputs import expect_floating, keep, kept_elements
 from jaxent.core.dtypes import compute_dtype
+from jaxent.core.mesh import select
 
 # An array, or the pair of a total and a divisor where that was asked for.
 Reduced = Array | tuple[Array, Array]
@@ -93,7 +94,7 @@ def of_total(
         divisor = jnp.sum(keep(jnp.asarray(weights, total.dtype), kept, 0))
     if reduction == "total_and_weight":
         return total, divisor
-    return total / jnp.where(count == 0, 1, divisor)
+    return total / select(count == 0, 1, divisor)
 
 
 def weighted(
@@ -110,5 +111,5 @@ def weighted(
     if weights is not None:
         losses = losses * keep(weights.astype(dtype), kept, 0)
     if valid is not None:
-        losses = keep(jnp.where(valid, losses, jnp.nan), kept, 0)
+        losses = keep(select(valid, losses, jnp.nan), kept, 0)
     return losses

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -123,7 +125,7 @@ def sharded_linear_softmax_cross_entropy(
 
     out = PartitionSpec(data_axis) if by_row else PartitionSpec()
     of_mesh = jax.shard_map(of_device, mesh=_with_auto_axes(mesh), in_specs=(specs,), out_specs=out)
-    made = of_mesh(given)
+    made: Any = of_mesh(given)
     if by_row:
         return made
     where, weights = given.get("where"), given.get("weights")

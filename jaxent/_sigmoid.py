@@ -133,8 +133,8 @@ def sigmoid_focal_loss(
     binary = elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.dtype)
     y = smooth(binary.labels, smoothing, jnp.asarray(0.5, binary.dtype))
-    gamma, alpha = option("gamma", gamma, binary.dtype), per_class_option("alpha", alpha, binary)
-    losses = _focal(binary.values, y, gamma, alpha)
+    exponent = option("gamma", gamma, binary.dtype)
+    losses = _focal(binary.values, y, exponent, per_class_option("alpha", alpha, binary))
     return reduce(losses, binary.kept, weights, reduction, add_up=total)
 
 

@@ -228,8 +228,8 @@ def softmax_focal_loss(
     dtype = compute_dtype(rows.values)
     by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
     smoothing = option("label_smoothing", label_smoothing, dtype)
-    gamma = option("gamma", gamma, dtype)
-    losses = focal_loss(rows.only(valid), y, by_class, gamma, smoothing)
+    exponent = option("gamma", gamma, dtype)
+    losses = focal_loss(rows.only(valid), y, by_class, exponent, smoothing)
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 

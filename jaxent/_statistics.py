@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from jaxent.core.dense import target_stats, unlabelled_stats
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.exponentials import argmax
 from jaxent.core.integer import integer_stats
-from jaxent.core.mesh import AxisName, count_over
+from jaxent.core.mesh import AxisName, count_over, select
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats
 from jaxent.core.tangents import rows_apart
@@ -44,7 +45,7 @@ def softmax_stats(
       axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
 
     Returns:
-      `SoftmaxStats`, a named tuple of arrays of the rows' shape: `max`, `rest`, `nll`, `miss`,
+      `SoftmaxStats`, a dataclass of arrays of the rows' shape: `max`, `rest`, `nll`, `miss`,
       `sum_nll`, `entropy`, with the property `lse`. `nll` and `miss` are NaN where a label is no
       class, and have no derivative there.
 
@@ -142,11 +143,11 @@ def _of_class_numbers(
     """The statistics, with those of the label from the rows `labelled`: NaN if it is no class."""
     of_label = integer_stats(labelled, None, y)
     wrong = ~valid if kept is None else ~valid & kept
-    nll, miss = (jnp.where(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
-    return _nan_in_all(unlabelled_stats(rows)._replace(nll=nll, miss=miss))
+    nll, miss = (select(wrong, jnp.nan, x) for x in (of_label.nll, of_label.miss))
+    return _nan_in_all(replace(unlabelled_stats(rows), nll=nll, miss=miss))
 
 
 def _nan_in_all(stats: SoftmaxStats) -> SoftmaxStats:
     """NaN in the maximum, too, where the row holds one: a compiler's maximum may pass it over."""
     stats = rows_apart(stats)
-    return stats._replace(max=jnp.where(jnp.isnan(stats.rest), jnp.nan, stats.max))
+    return replace(stats, max=select(jnp.isnan(stats.rest), jnp.nan, stats.max))

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 
 import jaxent
@@ -26,8 +25,10 @@ from tests.makers import (
     logits,
     mask,
     numbers,
+    outcomes,
     positive,
     probabilities,
+    values,
     weights,
 )
 
@@ -36,39 +37,44 @@ from tests.makers import (
 class Case:
     name: str
     function: Callable  # of the arrays, and keywords of the loss
-    arrays: Callable[[np.random.Generator, tuple[int, ...]], tuple]  # for a batch of a shape
-    differentiable: tuple[int, ...]  # which arrays are floating and differentiated
+    makers: tuple[Callable, ...]  # of each array, for a batch of a shape
+    keywords: tuple[str, ...]  # of the arrays that are passed by name, which come last
     elementwise: bool  # a loss per element, rather than per row of classes
-    batched: tuple[int, ...]  # which arrays have the batch in front
+    loss: Callable  # the public function
 
-    def make(self, batch: tuple[int, ...], dtype, seed: int = 0) -> tuple:
+    @property
+    def differentiable(self) -> tuple[int, ...]:
+        """Which arrays are floating and differentiated."""
+        integral = {classes, mask, class_mask}
+        return tuple(i for i, make in enumerate(self.makers) if make not in integral)
+
+    @property
+    def batched(self) -> tuple[int, ...]:
+        """Which arrays have the batch in front."""
+        unbatched = {kernel, bias, class_weights, fraction, positive}
+        return tuple(i for i, make in enumerate(self.makers) if make not in unbatched)
+
+    def make(self, batch: tuple[int, ...], dtype, seed: int = 0, instead=None) -> tuple:
+        """Random arrays; `instead` has other makers in place of some."""
         rng = np.random.default_rng(seed)
-        return tuple(
-            x.astype(dtype) if x.dtype == np.float64 else x for x in self.arrays(rng, batch)
-        )
+        makers = (instead.get(make, make) if instead else make for make in self.makers)
+        arrays = (np.asarray(make(rng, batch)) for make in makers)
+        return tuple(x.astype(dtype) if x.dtype == np.float64 else x for x in arrays)
 
 
-def case(name, function, makers, keywords=(), *, elementwise=False, fixed=()):
-    """A case whose arrays come from `makers`, those behind the positional ones by `keywords`."""
+def case(name, function, makers, keywords=(), *, elementwise=False, loss=None):
+    """A case whose arrays come from `makers`, those behind the positional ones by `keywords`.
+
+    The function calls the public `loss`, and is it where that is not said.
+    """
+    loss = loss or getattr(function, "func", function)
     positional = len(makers) - len(keywords)
 
     def call(*arrays, **further):
         named = dict(zip(keywords, arrays[positional:], strict=True))
         return function(*arrays[:positional], **named, **further)
 
-    def arrays(rng, batch):
-        return tuple(np.asarray(make(rng, batch)) for make in makers)
-
-    integral = {classes, mask, class_mask}
-    unbatched = {kernel, bias, class_weights, fraction, positive}
-    return Case(
-        name,
-        call,
-        arrays,
-        tuple(i for i, m in enumerate(makers) if m not in integral and i not in fixed),
-        elementwise,
-        tuple(i for i, m in enumerate(makers) if m not in unbatched),
-    )
+    return Case(name, call, tuple(makers), tuple(keywords), elementwise, loss)
 
 
 def sum_of_stats(z, labels, where=None, **further):
@@ -79,14 +85,20 @@ def sum_of_stats(z, labels, where=None, **further):
 def sum_of_linear_stats(x, W, labels, **further):
     stats, best = jaxent.linear_softmax_stats(x, W, labels, max_logits_bytes=4 * 8 * V, **further)
     stated = stats.lse + stats.nll + stats.miss + stats.sum_nll + stats.entropy
-    return stated + (best == labels.astype(best.dtype)).astype(stated.dtype)
-
-
-def sum_of_kept_stats(z, t, where, **further):
-    return sum_of_stats(z, jnp.where(where, t, 0), where, **further)
+    right = (best == labels.astype(best.dtype)).astype(stated.dtype)
+    return stated + (right if further.get("where") is None else right * further["where"])
 
 
 TAIL = ("where", "weights")
+
+
+def plain_and_with_tail(function, makers, mask, **further):
+    """The two cases of a loss without options of its own."""
+    name = function.__name__
+    yield case(name, function, makers, **further)
+    yield case(f"{name}, all options", function, (*makers, mask, weights), TAIL, **further)
+
+
 CASES = [
     case(
         "sigmoid_binary_cross_entropy",
@@ -133,15 +145,15 @@ CASES = [
     case(
         "softmax_focal_loss, all options",
         jaxent.softmax_focal_loss,
-        (logits, classes, mask, positive, class_weights, weights),
-        ("where", "gamma", "class_weights", "weights"),
+        (logits, classes, mask, positive, fraction, class_weights, weights),
+        ("where", "gamma", "label_smoothing", "class_weights", "weights"),
     ),
     case("poly_loss_cross_entropy", jaxent.poly_loss_cross_entropy, (logits, distributions)),
     case(
         "poly_loss_cross_entropy, all options",
         jaxent.poly_loss_cross_entropy,
-        (logits, distributions, positive, mask, weights),
-        ("epsilon", *TAIL),
+        (logits, distributions, positive, fraction, class_weights, mask, weights),
+        ("epsilon", "label_smoothing", "class_weights", *TAIL),
     ),
     case(
         "linear_softmax_cross_entropy",
@@ -177,12 +189,31 @@ CASES = [
         ),
         ("bias", "target_bias", "softcap", "target_softcap", "temperature", *TAIL),
     ),
-    case("linear_softmax_stats", sum_of_linear_stats, (features, kernel, classes)),
-    case("softmax_stats, integer labels", sum_of_stats, (logits, classes)),
+    case(
+        "linear_softmax_stats",
+        sum_of_linear_stats,
+        (features, kernel, classes),
+        loss=jaxent.linear_softmax_stats,
+    ),
+    case(
+        "linear_softmax_stats, all options",
+        sum_of_linear_stats,
+        (features, kernel, classes, bias, positive, mask),
+        ("bias", "softcap", "where"),
+        loss=jaxent.linear_softmax_stats,
+    ),
+    case(
+        "softmax_stats, integer labels",
+        sum_of_stats,
+        (logits, classes),
+        loss=jaxent.softmax_stats,
+    ),
     case(
         "softmax_stats, dense labels, dropped classes",
-        sum_of_kept_stats,
+        sum_of_stats,
         (logits, distributions, class_mask),
+        ("where",),
+        loss=jaxent.softmax_stats,
     ),
     case(
         "binary_cross_entropy",
@@ -232,51 +263,40 @@ CASES = [
         (distributions, classes, mask, fraction, weights),
         ("where", "epsilon", "weights"),
     ),
-    case("self_information", jaxent.self_information, (probabilities,), elementwise=True),
-    case("entropy", jaxent.entropy, (distributions,)),
-    case("softmax_entropy", jaxent.softmax_entropy, (logits,)),
-    case("sigmoid_entropy", jaxent.sigmoid_entropy, (numbers,), elementwise=True),
-    case("kl_divergence", jaxent.kl_divergence, (log_distributions, distributions)),
-    case(
-        "kl_divergence, dropped classes",
-        jaxent.kl_divergence,
-        (log_distributions, distributions, class_mask),
-        ("where",),
+    *plain_and_with_tail(jaxent.self_information, (outcomes,), mask, elementwise=True),
+    *plain_and_with_tail(jaxent.entropy, (distributions,), class_mask),
+    *plain_and_with_tail(jaxent.softmax_entropy, (logits,), class_mask),
+    *plain_and_with_tail(jaxent.sigmoid_entropy, (numbers,), mask, elementwise=True),
+    *plain_and_with_tail(jaxent.kl_divergence, (log_distributions, distributions), class_mask),
+    *plain_and_with_tail(
+        jaxent.kl_divergence_with_log_targets, (log_distributions, log_distributions), class_mask
     ),
-    case(
-        "kl_divergence_with_log_targets",
-        jaxent.kl_divergence_with_log_targets,
-        (log_distributions, log_distributions),
-    ),
-    case(
-        "generalized_kl_divergence",
-        jaxent.generalized_kl_divergence,
-        (log_distributions, distributions),
+    *plain_and_with_tail(
+        jaxent.generalized_kl_divergence, (log_distributions, distributions), class_mask
     ),
     case("softmax_kl_divergence", jaxent.softmax_kl_divergence, (logits, logits)),
     case(
         "softmax_kl_divergence, all options",
         jaxent.softmax_kl_divergence,
-        (logits, logits, class_mask, positive),
-        ("where", "temperature"),
+        (logits, logits, positive, class_mask, weights),
+        ("temperature", *TAIL),
     ),
-    case(
-        "jensen_shannon_divergence",
-        jaxent.jensen_shannon_divergence,
-        (distributions, distributions),
+    *plain_and_with_tail(
+        jaxent.jensen_shannon_divergence, (distributions, distributions), class_mask
     ),
-    case("squared_error", jaxent.squared_error, (numbers, numbers), elementwise=True),
+    case("squared_error", jaxent.squared_error, (values, values), elementwise=True),
     case(
         "squared_error, all options",
         jaxent.squared_error,
-        (numbers, numbers, mask, weights),
+        (values, values, mask, weights),
         TAIL,
         elementwise=True,
     ),
     case(
         "reduce_losses",
-        lambda x, where, w: jaxent.reduce_losses(x, where=where, weights=w, reduction="none"),
-        (numbers, mask, weights),
+        functools.partial(jaxent.reduce_losses, reduction="none"),
+        (values, mask, weights),
+        TAIL,
         elementwise=True,
     ),
 ]

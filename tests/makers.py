@@ -67,3 +67,72 @@ def fraction(rng, batch):
 
 def positive(rng, batch):
     return np.asarray(rng.uniform(0.5, 3))
+
+
+def values(rng, batch):
+    """Numbers that are no logits: an infinite one has no finite loss."""
+    return numbers(rng, batch)
+
+
+def outcomes(rng, batch):
+    """Probabilities of what happened: at 0 there is no finite loss."""
+    return probabilities(rng, batch)
+
+
+# The same at their edges, as far out as every loss is finite: the last class is absent.
+
+
+def edge_logits(rng, batch):
+    """The first class is certain, in the first row by as much as float32 holds."""
+    z = logits(rng, batch)
+    z[..., 0] = np.resize([1e30, 90], batch)
+    z[..., -1] = -np.inf
+    return z
+
+
+def edge_classes(rng, batch):
+    return np.zeros(batch, int)
+
+
+def edge_distributions(rng, batch):
+    return np.broadcast_to(np.arange(V) == 0, (*batch, V)).astype(float)
+
+
+def edge_log_distributions(rng, batch):
+    with np.errstate(divide="ignore"):
+        return np.log(edge_distributions(rng, batch))
+
+
+def edge_numbers(rng, batch):
+    """With the probabilities below as labels, infinite and right, or 0."""
+    return np.resize([np.inf, -np.inf, 0.0], batch)
+
+
+def edge_probabilities(rng, batch):
+    return np.resize([1.0, 0.0, 1.0], batch)
+
+
+def edge_outcomes(rng, batch):
+    return np.ones(batch)
+
+
+def edge_fraction(rng, batch):
+    """Of label smoothing: any other number puts mass on the absent class."""
+    return np.zeros(())
+
+
+def edge_bias(rng, batch):
+    return np.where(np.arange(V) == V - 1, -np.inf, bias(rng, batch))
+
+
+EDGES = {
+    logits: edge_logits,
+    classes: edge_classes,
+    distributions: edge_distributions,
+    log_distributions: edge_log_distributions,
+    numbers: edge_numbers,
+    probabilities: edge_probabilities,
+    outcomes: edge_outcomes,
+    fraction: edge_fraction,
+    bias: edge_bias,
+}

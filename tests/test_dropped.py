@@ -193,7 +193,7 @@ def test_statistics_of_a_dropped_row_move_with_nothing(labels):
 
     def total(logits):
         stats = jaxent.softmax_stats(logits, labels, where=jnp.array([True, False]))
-        return sum(jnp.sum(x * x) for x in stats)
+        return sum(jnp.sum(x * x) for x in jax.tree.leaves(stats))
 
     gradient = jax.grad(total)(logits)
     assert np.all(gradient[0] != 0)

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jaxent.core.mesh import select
 from jaxent.core.softplus import softplus
 from jaxent.core.tangents import along
 from jaxent.core.xlogy import weigh
@@ -34,7 +35,7 @@ def probabilities(z: Array) -> tuple[Array, Array]:
     large = 1 / (1 + u)
     small = u * large
     positive = z > -z
-    return jnp.where(positive, large, small), jnp.where(positive, small, large)
+    return select(positive, large, small), select(positive, small, large)
 
 
 @probabilities.defjvp
@@ -67,7 +68,7 @@ def cross_entropy(z: Array, y: Array, pos_weight: Array | None) -> Array:
     least, negative = softplus(jnp.abs(z)), 1 - y
     mass = 1 if pos_weight is None else pos_weight * y + negative
     missed = weigh(negative, z), _times(pos_weight, weigh(y, -z))
-    return jnp.where(z > 0, mass * least + missed[0], mass * least + missed[1])
+    return select(z > 0, mass * least + missed[0], mass * least + missed[1])
 
 
 def _cross_entropy_jvp(primals, tangents):
@@ -76,8 +77,8 @@ def _cross_entropy_jvp(primals, tangents):
     nlp, nlq = information(z)
     by_z = (1 - y) * p - _times(pos_weight, y * q)
     # A half of the label without mass is absent, be it infinite.
-    nlp = jnp.where((y == 0) & jnp.isinf(nlp), 0, nlp)
-    nlq = jnp.where((y == 1) & jnp.isinf(nlq), 0, nlq)
+    nlp = select((y == 0) & jnp.isinf(nlp), 0, nlp)
+    nlq = select((y == 1) & jnp.isinf(nlq), 0, nlq)
     by_y = _times(pos_weight, nlp) - nlq
     slopes = (by_z, by_y) if pos_weight is None else (by_z, by_y, y * nlp)
     return cross_entropy(*primals), along(tangents[: len(slopes)], *slopes)
@@ -94,9 +95,9 @@ def _times(weight: Array | None, x: Array) -> Array:
 def bernoulli_entropy(z: Array) -> Array:
     """H, in nats."""
     infinite = jnp.isinf(z)
-    size = jnp.where(infinite, 0, jnp.abs(z))
+    size = select(infinite, 0, jnp.abs(z))
     u = jnp.exp(-size)
-    return jnp.where(infinite, 0, softplus(size) + u / (1 + u) * size)
+    return select(infinite, 0, softplus(size) + u / (1 + u) * size)
 
 
 @bernoulli_entropy.defjvp
@@ -114,7 +115,7 @@ def focal_terms(z: Array, y: Array) -> tuple[Array, Array]:
 @jax.custom_jvp
 def _miss(z: Array, y: Array) -> Array:
     """y q + (1 − y) p, of which the larger is 1/(1 + u) and the smaller u/(1 + u)."""
-    u, wrong = jnp.exp(-jnp.abs(z)), jnp.where(z > 0, 1 - y, y)
+    u, wrong = jnp.exp(-jnp.abs(z)), select(z > 0, 1 - y, y)
     return (wrong + (1 - wrong) * u) / (1 + u)
 
 

@@ -29,7 +29,7 @@ from jax.typing import ArrayLike
 
 from jaxent.core.dtypes import widen
 from jaxent.core.head import Head, logits, logits_dot, no_gradients, pull
-from jaxent.core.mesh import summed_to_vary_like, varying, varying_over
+from jaxent.core.mesh import select, summed_to_vary_like, varying, varying_over
 from jaxent.core.tangents import added, along_moving, moves, restricted
 
 T = TypeVar("T")
@@ -147,7 +147,7 @@ def _value_and_gradients(
         losses_of, point = restricted(formula, arguments, jax.tree.leaves(formula_moves))
         losses, pullback = jax.vjp(losses_of, *point)
         new = jnp.arange(size) >= overlap
-        gradients = iter(pullback(jnp.where(new, jnp.ones_like(losses), 0)))
+        gradients = iter(pullback(select(new, jnp.ones_like(losses), 0)))
         z_bars, rows_bar, options_bar = jax.tree.map(
             lambda does: next(gradients) if does else None, formula_moves
         )
@@ -160,7 +160,7 @@ def _value_and_gradients(
             ),
             strict=True,
         )
-        value = jnp.sum(jnp.where(new, losses, 0))
+        value = jnp.sum(select(new, losses, 0))
         options_sums = jax.tree.map(jnp.add, options_sums, options_bar)
         x_bars = tuple(_only(kept_here, x_bar) for x_bar in x_bars)
         return (heads_sums, options_sums), (value, (x_bars, rows_bar))
@@ -221,7 +221,7 @@ def _only(kept: Array | None, x: Any) -> Any:
     """An array with 0 in the rows dropped, whatever is there; anything else as it is."""
     if kept is None or not isinstance(x, Array):
         return x
-    return jnp.where(kept[:, None], x, 0)
+    return select(kept[:, None], x, 0)
 
 
 def _chunks(n: int, chunk: int) -> tuple[int, Any, Any]:

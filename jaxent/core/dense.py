@@ -20,6 +20,7 @@ again from the logits and the statistics, which `kept_for_backward` marks as wha
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.exponentials import gaps_and_exps, maxima, rest
+from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, SoftmaxSums, finalize, kept_for_backward
 from jaxent.core.tangents import added, apart
@@ -86,7 +88,7 @@ def _target_stats_jvp(primals, tangents):
     def slopes(exps, p):
         t, whole = rows.zeroed(targets.astype(p.dtype)), mass[..., None]
         above_half = (whole - t) - whole * _missed(exps, stats)
-        nll = jnp.where(p > 0.5, above_half, whole * p - t)
+        nll = select(p > 0.5, above_half, whole * p - t)
         return nll, p * ((whole - t) - stats.miss[..., None])
 
     terms = []
@@ -119,9 +121,8 @@ def _statistics(rows: Rows, m: Array, *, mass: Array, gap: Array, slack: Array) 
 
 def _of_kept(rows: Rows, stats: SoftmaxStats) -> SoftmaxStats:
     """The statistics, 0 in the rows dropped: sums of losses over rows are then right."""
-    if rows.kept is None:
-        return stats
-    return jax.tree.map(lambda x: jnp.where(rows.kept, x, 0), stats)
+    kept = rows.kept
+    return stats if kept is None else jax.tree.map(lambda x: select(kept, x, 0), stats)
 
 
 def recompute(rows: Rows, stats: SoftmaxStats) -> tuple[Array, Array, Array]:
@@ -167,10 +168,10 @@ def _by_targets(
     gaps, exps, p = recompute(rows, stats)
     # A class of probability 0 without label mass is a term 0 · log 0.
     absent = (targets == 0) & jnp.isinf(gaps)
-    nlp = jnp.where(absent, 0, gaps + jnp.log1p(stats.rest)[..., None])
+    nlp = select(absent, 0, gaps + jnp.log1p(stats.rest)[..., None])
     t_dot = rows.zeroed(targets_dot.astype(p.dtype))
-    still = jax.tree.map(jnp.zeros_like, stats)
-    return still._replace(
+    return replace(
+        jax.tree.map(jnp.zeros_like, stats),
         nll=rows.summed(nlp * t_dot),
         miss=rows.summed(_missed(exps, stats) * t_dot),
     )

@@ -22,6 +22,7 @@ from jax.typing import DTypeLike
 from jaxent.core.dense import recompute, unlabelled_stats
 from jaxent.core.dtypes import widen_both
 from jaxent.core.exponentials import maxima
+from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxStats, kept_for_backward
 from jaxent.core.tangents import along, apart
@@ -35,18 +36,18 @@ _SHORT_SERIES = _SERIES[-9:]
 def bregman(t: Array, s: Array, x: Array) -> Array:
     """t log(t/s) − t + s, given x = log(t/s)."""
     near, x_near = _near(x)
-    return jnp.where(near, t * _series(x_near), weigh(t, x) - t + s)
+    return select(near, t * _series(x_near), weigh(t, x) - t + s)
 
 
 def excess(t: Array, s: Array, x: Array) -> Array:
     """s − t, given x = log(t/s)."""
     near, x_near = _near(x)
-    return jnp.where(near, t * (_series(x_near) - x_near), s - t)
+    return select(near, t * (_series(x_near) - x_near), s - t)
 
 
 def _near(x: Array) -> tuple[Array, Array]:
     near = jnp.abs(x) < 0.5
-    return near, jnp.where(near, x, 0)
+    return near, select(near, x, 0)
 
 
 def _series(x: Array) -> Array:
@@ -125,7 +126,7 @@ def _unless_0(t: Array, slope: Array) -> Array:
     The slope itself moves with the other argument there, too, as much as that one's slope moves
     with t: second derivatives are symmetric.
     """
-    return jnp.where(t == 0, 0, slope)
+    return select(t == 0, 0, slope)
 
 
 @_unless_0.defjvp
@@ -135,12 +136,12 @@ def _unless_0_jvp(primals, tangents):
 
 def _log_of_nonzero(t: Array) -> Array:
     """log t, and 0 without derivative where t is 0."""
-    return jnp.log(jnp.where(t == 0, 1, t))
+    return jnp.log(select(t == 0, 1, t))
 
 
 def _log_ratio(t: Array, log_p: Array) -> Array:
     """log t − log p, which is −inf where t is 0, whatever p is."""
-    return jnp.where(t == 0, -jnp.inf, _log_of_nonzero(t) - log_p)
+    return select(t == 0, -jnp.inf, _log_of_nonzero(t) - log_p)
 
 
 @jax.custom_jvp
@@ -148,7 +149,7 @@ def js_terms(t: Array, s: Array) -> Array:
     """(t log(t/m) + s log(s/m)) / 2 for m = (t + s)/2. The derivative by t is log(t/m)/2."""
     t, s = widen_both(t, s)
     m = (t + s) / 2
-    x, y = (jnp.where(a == 0, -jnp.inf, _log_share(a, b)) for a, b in ((t, s), (s, t)))
+    x, y = (select(a == 0, -jnp.inf, _log_share(a, b)) for a, b in ((t, s), (s, t)))
     return (bregman(t, m, x) + bregman(s, m, y)) / 2
 
 
@@ -167,12 +168,12 @@ def _log_share(t: Array, s: Array) -> Array:
     Where t is 0 it has a derivative by s alone, and no value to use.
     """
     absent = t == 0
-    t = jnp.where(absent, 0, t)
-    total = jnp.where(t + s == 0, 1, t + s)
+    t = select(absent, 0, t)
+    total = select(t + s == 0, 1, t + s)
     r = (t - s) / total
     near = (r > -0.25) & (r < 0.5)
-    far = jnp.log(2 * jnp.where(absent, 1, t) / total)
-    return jnp.where(near, jnp.log1p(jnp.where(near, r, 0)), far)
+    far = jnp.log(2 * select(absent, 1, t) / total)
+    return select(near, jnp.log1p(select(near, r, 0)), far)
 
 
 @jax.custom_jvp
@@ -188,7 +189,7 @@ def softmax_kl(rows: Rows, target_rows: Rows, gap_difference: Array | None) -> A
     p, t, x = _pair(rows, target_rows, *stats, gap_difference)
     # p from x too, where neither it nor t is nothing beside the other.
     close = (jnp.abs(x) < 16) & (t > 0)
-    p = jnp.where(close, t * jnp.exp(-jnp.where(close, x, 0)), p)
+    p = select(close, t * jnp.exp(-select(close, x, 0)), p)
     return rows.total(bregman(t, p, x))
 
 
@@ -198,7 +199,7 @@ def _softmax_kl_jvp(primals, tangents):
     kl, stats, target_stats = kept_for_backward(computed)
     p, t, x = _pair(rows, target_rows, stats, target_stats, None)
     # An infinite divergence stays what it is: nothing of it can be attributed to a logit.
-    by_target = jnp.where(jnp.isinf(kl)[..., None], 0, weigh(t, x - _finite(kl)[..., None]))
+    by_target = select(jnp.isinf(kl)[..., None], 0, weigh(t, x - _finite(kl)[..., None]))
     logits_dot, target_logits_dot = (dot.values for dot in tangents[:2])
     terms = along((logits_dot, target_logits_dot), excess(t, p, x), by_target)
     return kl, rows.summed(terms)
@@ -221,12 +222,12 @@ def _pair(
     between_normalisers = jnp.log1p(stats.rest) - jnp.log1p(target_stats.rest)
     difference = gaps - _finite(target_gaps) if gap_difference is None else gap_difference
     x = difference + between_normalisers[..., None]
-    return p, t, jnp.where(jnp.isinf(target_gaps), -jnp.inf, x)
+    return p, t, select(jnp.isinf(target_gaps), -jnp.inf, x)
 
 
 def _finite(x: Array) -> Array:
     """x, and 0 where it is infinite: the difference of two infinite ones would be NaN."""
-    return jnp.where(jnp.isinf(x), 0, x)
+    return select(jnp.isinf(x), 0, x)
 
 
 def tempered_kl(rows: Rows, target_rows: Rows, temperature: Array | None) -> Array:
@@ -253,4 +254,4 @@ def divided(z: Array, temperature: Array | None) -> Array:
     """z / temperature; an infinite logit stays, and has no derivative by the temperature."""
     if temperature is None:
         return z
-    return jnp.where(jnp.isinf(z), z, _finite(z) / temperature)
+    return select(jnp.isinf(z), z, _finite(z) / temperature)

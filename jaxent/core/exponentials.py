@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from jaxent.core.bounds import at_most
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.mesh import first_over, max_over, sum_over
+from jaxent.core.mesh import first_over, max_over, select, sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.sums import known_at_most, row_sum
 
@@ -25,7 +25,7 @@ def maxima(rows: Rows) -> Array:
     else:
         m = jnp.max(rows.logits(dtype), axis=-1)
     m = max_over(rows.axis_name, m)
-    return m if rows.kept is None else jnp.where(rows.kept, m, 0)
+    return m if rows.kept is None else select(rows.kept, m, 0)
 
 
 def argmax(rows: Rows, m: Array) -> Array:
@@ -36,7 +36,7 @@ def argmax(rows: Rows, m: Array) -> Array:
     found = jnp.max(rows.values, axis=-1).astype(m.dtype)
     here = (found == m) | jnp.isnan(found)
     first = first_over(rows.axis_name, rows.values.shape[-1])
-    return lax.pmin(jnp.where(here, first + best, rows.class_count - 1), rows.axis_name)
+    return lax.pmin(select(here, first + best, rows.class_count - 1), rows.axis_name)
 
 
 def gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
@@ -53,7 +53,7 @@ def stored_exps(z: Array, m: Array) -> Array:
     """
     reference = _reference(m)
     # In this order: a NaN is not above the maximum, and stays.
-    return _against(jnp.where(reference < z, reference, z), reference)[1]
+    return _against(select(reference < z, reference, z), reference)[1]
 
 
 def _reference(m: Array) -> Array:
@@ -124,7 +124,8 @@ def pick(x: Array, labels: Array) -> Array:
 
 def _pick_by_gather(x: Array, labels: Array) -> Array:
     # Of narrow floats the bits: the CPU would widen the whole array for a few numbers of it.
-    bits = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, x.dtype)
+    known = {4: jnp.uint4, 8: jnp.uint8, 16: jnp.uint16}
+    bits = known.get(jnp.finfo(x.dtype).bits, x.dtype)
     taken = jnp.take_along_axis(_cast_bits(x, bits), labels[..., None], axis=-1, mode="clip")
     return _cast_bits(jnp.squeeze(taken, -1), x.dtype)
 
@@ -134,7 +135,7 @@ def _cast_bits(x: Array, dtype: DTypeLike) -> Array:
 
 
 def _pick_by_select(x: Array, labels: Array) -> Array:
-    return jnp.sum(jnp.where(_is_label(x, labels), x, 0), axis=-1)
+    return jnp.sum(select(_is_label(x, labels), x, 0), axis=-1)
 
 
 def _is_label(x: Array, labels: Array) -> Array:
@@ -181,7 +182,7 @@ def _place_by_scatter(x: Array, labels: Array, value: Array) -> Array:
 
 
 def _place_by_select(x: Array, labels: Array, value: Array) -> Array:
-    return jnp.where(_is_label(x, labels), value[..., None], x)
+    return select(_is_label(x, labels), value[..., None], x)
 
 
 def distance_from(labels: Array, like: Array) -> Array:

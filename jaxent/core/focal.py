@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxent.core.mesh import select
 from jaxent.core.tangents import along
 from jaxent.core.xlogy import weigh
 
@@ -16,14 +17,16 @@ def focal(ce: Array, miss: Array, gamma: Array | None) -> Array:
 @jax.custom_jvp
 def _focal(ce: Array, miss: Array, gamma: Array) -> Array:
     # An infinite loss stays one, be its power so small that it is 0.
-    return jnp.where(jnp.isinf(ce), ce, miss**gamma * ce)
+    return select(jnp.isinf(ce), ce, miss**gamma * ce)
 
 
 def _focal_jvp(primals, tangents):
     ce, miss, gamma = primals
-    base = jnp.where(miss > 0, miss, 1)
+    base = select(miss > 0, miss, 1)
     by_gamma = weigh(jnp.log(base), _focal(ce, base, gamma))
-    slopes = base**gamma, gamma * _scaled(ce, miss, gamma), by_gamma
+    # Of a miss of 0 the power is 0; taken of `base` it would be 1, and so the slope by a label.
+    by_ce = select(miss > 0, base**gamma, (gamma == 0).astype(miss.dtype))
+    slopes = by_ce, gamma * _scaled(ce, miss, gamma), by_gamma
     return _focal(ce, miss, gamma), along(tangents, *slopes)
 
 
@@ -39,17 +42,17 @@ def _scaled(ce: Array, miss: Array, n: Array) -> Array:
     answer), or so large that n times it is, `miss` has stopped moving exponentially fast. At both
     the slope is taken as 0.
     """
-    base = jnp.where(miss > 0, miss, 1)
+    base = select(miss > 0, miss, 1)
     # ce is no smaller than miss: their ratio takes one power of a tiny miss out of the way. What is
     # left is the power that the slope by ce is: a compiler makes it once.
     scaled = base**n * (ce / base)
     bounded = scaled < float(jnp.finfo(scaled.dtype).max) * 2**-20
-    return jnp.where((miss > 0) & bounded, scaled, 0)
+    return select((miss > 0) & bounded, scaled, 0)
 
 
 def _scaled_jvp(primals, tangents):
     ce, miss, n = primals
-    base = jnp.where(miss > 0, miss, 1)
+    base = select(miss > 0, miss, 1)
     scaled = _scaled(ce, miss, n)
     slopes = base ** (n - 1), (n - 1) * _scaled(ce, miss, n - 1), scaled * jnp.log(base)
     return scaled, along(tangents, *slopes)
@@ -67,7 +70,7 @@ def balance(losses: Array, y: Array, alpha: Array | None) -> Array:
 def _balanced(losses: Array, y: Array, alpha: Array) -> Array:
     share = _share(y, alpha)
     # Selected last: before a product, a sum over the losses would have both factors stored.
-    return jnp.where((share == 0) & jnp.isinf(losses), 0, share * losses)
+    return select((share == 0) & jnp.isinf(losses), 0, share * losses)
 
 
 def _balanced_jvp(primals, tangents):

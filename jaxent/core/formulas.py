@@ -7,6 +7,7 @@ from jaxent.core.exponentials import gaps_and_exps
 from jaxent.core.focal import focal
 from jaxent.core.integer import integer_stats
 from jaxent.core.labels import smooth
+from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 from jaxent.core.xlogy import weigh
 
@@ -40,8 +41,11 @@ def focal_loss(
     gaps, _ = gaps_and_exps(rows.logits(stats.max.dtype), stats.max)
     nlp = gaps + jnp.log1p(stats.rest)[..., None]
     of_classes = focal(nlp, -jnp.expm1(-nlp), gamma)
-    total = rows.summed(weigh(rows.class_weights(class_weights, nlp.dtype), of_classes))
-    return smooth(losses, label_smoothing, total / rows.kept_count(nlp.dtype))
+    w = rows.class_weights(class_weights, nlp.dtype)
+    # An infinite loss of a class has no derivative: times a smoothing of 0 it would be NaN.
+    infinite = jnp.isinf(of_classes)
+    terms = w * select(infinite, 0, of_classes) + select(infinite & (w != 0), jnp.inf, 0)
+    return smooth(losses, label_smoothing, rows.summed(terms) / rows.kept_count(nlp.dtype))
 
 
 def with_z_loss(losses: Array, lse: Array, factor: Array | None) -> Array:

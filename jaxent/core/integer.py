@@ -30,6 +30,7 @@ from jaxent.core.exponentials import (
     stored_exps,
     without_label,
 )
+from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 from jaxent.core.stats import kept_for_backward
 from jaxent.core.tangents import added
@@ -100,7 +101,7 @@ def _others(rows: Rows, labels: Array, m: Array) -> Array:
 def _others_of_kept(rows: Rows, labels: Array, m: Array) -> Array:
     """The same without the NaN of a row dropped. Of a row kept, its statistics are NaN, too."""
     others = _others(rows, labels, m)
-    return jnp.where(jnp.isnan(others), 0, others) if is_short(rows.values) else others
+    return select(jnp.isnan(others), 0, others) if is_short(rows.values) else others
 
 
 @_others_of_kept.defjvp
@@ -119,7 +120,7 @@ def _statistics(
     own = rows.own(labels)
     z_label = pick(rows.values, own).astype(m.dtype)
     if rows.classes is not None:
-        z_label = jnp.where(pick(rows.classes.astype(m.dtype), own) == 1, z_label, -jnp.inf)
+        z_label = select(pick(rows.classes.astype(m.dtype), own) == 1, z_label, -jnp.inf)
     gap = rows.of_label(jnp.squeeze(gaps_and_exps(z_label[..., None], m)[0], -1), own)
     # What the label's exponential is short of 1 is 0 where it is the maximum. Elsewhere the others
     # are at least 1, and `expm1`, which would part the CPU's sums, is no more exact beside them.
@@ -135,7 +136,7 @@ def _statistics(
         sum_nll=rows.total(weigh(w, gaps)) + rows.class_mass(class_weights, m.dtype) * log_s,
     )
     kept = rows.kept
-    return stats if kept is None else jax.tree.map(lambda x: jnp.where(kept, x, 0), stats)
+    return stats if kept is None else jax.tree.map(lambda x: select(kept, x, 0), stats)
 
 
 def _by_logits(
@@ -166,7 +167,7 @@ def _by_logits(
 def _by_class_weights(weights_dot: Array, rows: Rows, stats: LabelStats) -> LabelStats:
     gaps, _ = gaps_and_exps(rows.logits(stats.max.dtype), stats.max)
     # Where p_j is 0 the term is either absent or infinite, and moves with no weight.
-    nlp = jnp.where(jnp.isinf(gaps), 0, gaps + jnp.log1p(stats.rest)[..., None])
+    nlp = select(jnp.isinf(gaps), 0, gaps + jnp.log1p(stats.rest)[..., None])
     w_dot = rows.class_weights(weights_dot, gaps.dtype)
     still = jax.tree.map(jnp.zeros_like, stats)
     return still._replace(sum_nll=rows.summed(nlp * w_dot))

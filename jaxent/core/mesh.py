@@ -3,7 +3,9 @@
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 T = TypeVar("T")
 # One axis of a mesh, several, or none: what is on this device is all there is.
@@ -29,6 +31,11 @@ def varying_over(axes: frozenset[str], arrays: T) -> T:
         return lax.pcast(x, missing, to="varying") if missing else x
 
     return jax.tree.map(vary, arrays)
+
+
+def select(condition: Array, x: ArrayLike, y: ArrayLike) -> Array:
+    """`jnp.where`, which for empty arrays returns x, though it may vary over fewer axes."""
+    return varying_over(varying(condition, x, y), jnp.where(condition, x, y))
 
 
 def summed_to_vary_like(like: Array, x: Array) -> Array:

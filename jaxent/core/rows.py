@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from jaxent.core.mesh import AxisName, count_over, first_over, sum_over
+from jaxent.core.mesh import AxisName, count_over, first_over, select, sum_over
 from jaxent.core.sums import row_sum
 
 
@@ -39,7 +39,7 @@ class Rows:
     def without_classes(self, dtype: DTypeLike) -> Array:
         """The values in a dtype, −inf in the classes dropped. What is in a row dropped stays."""
         x = self.values.astype(dtype)
-        return x if self.classes is None else jnp.where(self.classes, x, -jnp.inf)
+        return x if self.classes is None else select(self.classes, x, -jnp.inf)
 
     def logits(self, dtype: DTypeLike) -> Array:
         """The values in a dtype, −inf in the classes dropped and 0 in the rows dropped."""
@@ -48,17 +48,17 @@ class Rows:
     def zeroed(self, x: Array) -> Array:
         """Any (..., V), 0 in the rows dropped."""
         zero = jnp.zeros((), x.dtype)
-        return x if self.kept is None else jnp.where(self.kept[..., None], x, zero)
+        return x if self.kept is None else select(self.kept[..., None], x, zero)
 
     def removed(self, x: Array) -> Array:
         """Any (..., V), 0 in the classes and in the rows dropped."""
         zero = jnp.zeros((), x.dtype)
-        return self.zeroed(x if self.classes is None else jnp.where(self.classes, x, zero))
+        return self.zeroed(x if self.classes is None else select(self.classes, x, zero))
 
     def moving(self, tangent: Array, dtype: DTypeLike) -> Array:
         """The tangent of the values in a dtype, 0 in the classes dropped."""
         tangent = tangent.astype(dtype)
-        return tangent if self.classes is None else jnp.where(self.classes, tangent, 0)
+        return tangent if self.classes is None else select(self.classes, tangent, 0)
 
     def total(self, x: Array) -> Array:
         """Σ x over the classes of each row."""
@@ -68,7 +68,7 @@ class Rows:
         """Σ x over the classes of each row, 0 in the rows dropped."""
         # Selected after the sum: transposed, that is one selection a row and not one a class.
         total = sum_over(self.axis_name, jnp.sum(x, axis=-1))
-        return total if self.kept is None else jnp.where(self.kept, total, 0)
+        return total if self.kept is None else select(self.kept, total, 0)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,22 +86,21 @@ class Rows:
             return y
         here = self.values.shape[-1]
         y = y - first_over(self.axis_name, here)
-        return jnp.where((y >= 0) & (y < here), y, here)
+        return select((y >= 0) & (y < here), y, here)
 
     def of_label(self, x: Array, own: Array) -> Array:
         """x (...) from the device that has the label."""
         if self.axis_name is None:
             return x
-        return sum_over(self.axis_name, jnp.where(own < self.values.shape[-1], x, 0))
+        return sum_over(self.axis_name, select(own < self.values.shape[-1], x, 0))
 
     def class_weights(self, weights: Array | None, dtype: DTypeLike) -> Array:
         """Weights of classes (V,), or 1; 0 for classes dropped. Broadcasts against the values."""
-        if weights is None and self.classes is None:
-            return jnp.ones((1,) * self.values.ndim, dtype)
         if weights is None:
-            return self.classes.astype(dtype)
-        by_class = jnp.expand_dims(weights.astype(dtype), range(self.values.ndim - 1))
-        return by_class if self.classes is None else jnp.where(self.classes, by_class, 0)
+            by_class = jnp.ones((1,) * self.values.ndim, dtype)
+        else:
+            by_class = jnp.expand_dims(weights.astype(dtype), range(self.values.ndim - 1))
+        return by_class if self.classes is None else select(self.classes, by_class, 0)
 
     def class_mass(self, weights: Array | None, dtype: DTypeLike) -> Array:
         """The sum over the classes kept of their weights (V,), or how many there are."""

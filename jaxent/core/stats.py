@@ -18,6 +18,7 @@ All of them come from sums over classes and one maximum, which makes them a comm
 the one with the smaller maximum to the larger.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -25,6 +26,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.ad_checkpoint import checkpoint_name
 
+from jaxent.core.mesh import select
 from jaxent.core.xlogy import weigh
 
 T = TypeVar("T")
@@ -35,7 +37,9 @@ _ROW_STATISTICS = "jaxent row statistics"
 KEPT_FOR_BACKWARD = jax.checkpoint_policies.save_only_these_names(_ROW_STATISTICS)
 
 
-class SoftmaxStats(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class SoftmaxStats:
     """The statistics of each row of logits that softmax losses are formulas of, in nats.
 
     Differentiating a formula of these needs no rule of its own. `max` and `rest` are a way of
@@ -89,7 +93,7 @@ def merge(a: SoftmaxSums, b: SoftmaxSums) -> SoftmaxSums:
     b_total, b_moved = _move(b, m)
     together = SoftmaxSums(*(x + y for x, y in zip(a_moved, b_moved, strict=True)))
     # Whichever holds the maximum keeps its tail; the other one joins it whole.
-    rest = jnp.where(a.max == m, a.rest + b_total, b.rest + a_total)
+    rest = select(a.max == m, a.rest + b_total, b.rest + a_total)
     return together._replace(max=m, rest=rest)
 
 
@@ -99,7 +103,7 @@ def _move(sums: SoftmaxSums, m: Array) -> tuple[Array, SoftmaxSums]:
     With δ = m − max: e_j shrinks by exp(−δ) and m − z_j grows by δ. A set of no classes, or of
     classes all at −inf, has max = −inf and rest = −1, and adds nothing wherever it is moved.
     """
-    delta = jnp.where(sums.max == m, 0, m - sums.max)
+    delta = select(sums.max == m, 0, m - sums.max)
     scale = jnp.exp(-delta)
     total = scale * (1 + sums.rest)
     moved = sums._replace(

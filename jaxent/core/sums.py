@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from jaxent.core.mesh import select
+
 # A row of more than these bytes leaves the library, unless it is summed window by window.
 _LONG_ROW, _WINDOW = 2**17, 2**12
 # Up to so many classes a row costs the library more than what is in it.
@@ -79,7 +81,7 @@ def _sum_pairs(x: Array, axis: int) -> tuple[Array, Array]:
     """
 
     def add(a, b):
-        return a[0] + jnp.where(b[1], jnp.nan, b[0]), a[1] | b[1]
+        return a[0] + select(b[1], jnp.nan, b[0]), a[1] | b[1]
 
     nothing = np.zeros((), x.dtype)[()], np.False_
     return lax.reduce((x, jnp.isnan(x)), nothing, add, (axis,))
@@ -87,7 +89,7 @@ def _sum_pairs(x: Array, axis: int) -> tuple[Array, Array]:
 
 def _nan_where(x: Array, is_nan: Array) -> Array:
     """x, which is NaN there: with one of the pair unused, XLA crashes beside an empty batch."""
-    return jnp.where(is_nan, jnp.nan, x)
+    return select(is_nan, jnp.nan, x)
 
 
 def _sum_by_windows(x: Array) -> Array:

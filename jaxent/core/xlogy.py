@@ -10,12 +10,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxent.core.bounds import at_most
+from jaxent.core.mesh import select
 from jaxent.core.tangents import along
 
 
 def weigh(w: Array, x: Array) -> Array:
     """w · x, with 0 · ±inf = 0."""
-    return w * jnp.where((w == 0) & jnp.isinf(x), 0, x)
+    return w * select((w == 0) & jnp.isinf(x), 0, x)
 
 
 def weigh_as_summed(w: Array, x: Array) -> Array:
@@ -43,7 +44,7 @@ def _mix_jvp(primals, tangents):
     # Once, not as a term a and a term −b of which each may be infinite and have a factor 0.
     present_a, present_b = _present(w, a, b)
     both_infinite = jnp.isinf(present_a) & jnp.isinf(present_b)
-    by_w = jnp.where(both_infinite, 0, present_a - present_b)
+    by_w = select(both_infinite, 0, present_a - present_b)
     return mix(w, a, b), along(tangents, by_w, w, 1 - w)
 
 
@@ -52,12 +53,12 @@ mix.defjvp(_mix_jvp, symbolic_zeros=True)
 
 def _present(w: Array, a: Array, b: Array) -> tuple[Array, Array]:
     a_absent, b_absent = (w == 0) & jnp.isinf(a), (w == 1) & jnp.isinf(b)
-    return jnp.where(a_absent, 0, a), jnp.where(b_absent, 0, b)
+    return select(a_absent, 0, a), select(b_absent, 0, b)
 
 
 def xlogy(x: Array, y: Array) -> Array:
     """x · log y, with 0 · log 0 = 0."""
-    return x * jnp.log(jnp.where((x == 0) & (y == 0), 1, y))
+    return x * jnp.log(select((x == 0) & (y == 0), 1, y))
 
 
 @jax.custom_jvp
@@ -69,12 +70,12 @@ def xlogx(x: Array) -> Array:
 @xlogx.defjvp
 def _xlogx_jvp(primals, tangents):
     (x,), (x_dot,) = primals, tangents
-    return xlogx(x), jnp.where(x == 0, 0, jnp.log(jnp.where(x == 0, 1, x)) + 1) * x_dot
+    return xlogx(x), select(x == 0, 0, jnp.log(select(x == 0, 1, x)) + 1) * x_dot
 
 
 def xlog1my(x: Array, y: Array) -> Array:
     """x · log(1 − y), with 0 · log 0 = 0."""
-    return x * log1my(jnp.where((x == 0) & (y == 1), 0, y))
+    return x * log1my(select((x == 0) & (y == 1), 0, y))
 
 
 @jax.custom_jvp
@@ -85,7 +86,7 @@ def log1my(y: Array) -> Array:
     its implementation changes branch near y = 0.41. Each serves where it is exact.
     """
     small = y < 0.25
-    return jnp.where(small, jnp.log1p(-jnp.where(small, y, 0)), jnp.log(1 - y))
+    return select(small, jnp.log1p(-select(small, y, 0)), jnp.log(1 - y))
 
 
 @log1my.defjvp
