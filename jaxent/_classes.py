@@ -130,7 +130,7 @@ def targets(
     if smoothing is not None:
         t = smooth(t, smoothing, uniform(rows, dtype))
     by_class = class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
-    return t if by_class is None else t.astype(dtype) * jnp.expand_dims(by_class, range(t.ndim - 1))
+    return t if by_class is None else t.astype(dtype) * rows.class_weights(by_class, dtype)
 
 
 def class_vector(

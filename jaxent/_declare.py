@@ -7,7 +7,7 @@ decides which of them are part of the program, and compiles an eager call as one
 import functools
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar, get_args
 
 import jax
@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 
 from jaxent import _habits
 from jaxent._explicit import with_explicit_axes
-from jaxent.core.dtypes import as_rounded
+from jaxent.core.dtypes import as_rounded, compute_dtype, in_float64
 from jaxent.core.mesh import AxisName
 from jaxent.core.stats import KEPT_FOR_BACKWARD
 
@@ -67,17 +67,17 @@ def loss(
         parameters = signature.parameters
         optional = {name for name in parameters if parameters[name].default is None}
         static = [name for name in STATIC if name in parameters]
+        options = {"class_weights", *numbers}
         apply: Callable[..., Any] = function
 
         @functools.wraps(function)
         def saving_arguments(**arguments):
             fixed = {name: arguments.pop(name) for name in static if name in arguments}
 
-            def of_rounded(arguments):
-                # Both sides of every comparison and difference are then rounded alike.
-                return apply(**jax.tree.map(as_rounded, arguments), **fixed)
+            def of_prepared(arguments):
+                return apply(**_prepared(arguments, options), **fixed)
 
-            return jax.checkpoint(of_rounded, policy=kept, prevent_cse=False)(arguments)
+            return jax.checkpoint(of_prepared, policy=kept, prevent_cse=False)(arguments)
 
         compiled = with_explicit_axes(jax.jit(saving_arguments, static_argnames=static), static)
 
@@ -107,6 +107,19 @@ def loss(
         return call
 
     return declare
+
+
+def _prepared(arguments: dict[str, Any], options: Collection[str]) -> dict[str, Any]:
+    """The arrays as every loss takes them, whatever a program has done to them before.
+
+    Each is rounded as its dtype says. Where one that is no option is in float64, all floating ones
+    are.
+    """
+    arrays = {name: as_rounded(x) for name, x in arguments.items() if x is not None}
+    wide = compute_dtype(*(x for name, x in arrays.items() if name not in options))
+    if wide == jnp.float64:
+        arrays = {name: in_float64(x) for name, x in arrays.items()}
+    return dict.fromkeys(arguments) | arrays
 
 
 def _static(name: str, value: Any, function: str) -> Any:

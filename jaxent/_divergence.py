@@ -20,7 +20,7 @@ from jaxent.core.divergence import (
     kl_terms_of_logs,
     tempered_kl,
 )
-from jaxent.core.dtypes import compute_dtype, in_float64_together
+from jaxent.core.dtypes import compute_dtype
 from jaxent.core.mesh import AxisName
 from jaxent.core.sums import row_sum
 from jaxent.core.tangents import rows_apart
@@ -206,10 +206,9 @@ def softmax_kl_divergence(
     target_logits = jnp.asarray(target_logits)
     expect_real("target_logits", target_logits)
     expect_shape("target_logits", target_logits, jnp.shape(logits), "logits")
-    target_logits = _classes.class_axis_last(target_logits, axis)
-    z, target_z = in_float64_together(rows.values, target_logits)
-    at = option("temperature", temperature, compute_dtype(z, target_z))
-    divergences = tempered_kl(replace(rows, values=z), replace(rows, values=target_z), at)
+    target_rows = replace(rows, values=_classes.class_axis_last(target_logits, axis))
+    dtype = compute_dtype(rows.values, target_logits)
+    divergences = tempered_kl(rows, target_rows, option("temperature", temperature, dtype))
     return reduce(divergences, rows.kept, weights, reduction)
 
 

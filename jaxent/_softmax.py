@@ -150,7 +150,7 @@ def softmax_cross_entropy_with_integer_labels(
       ...     logits, labels, where=kept, class_weights=w, label_smoothing=0.1, reduction="sum"
       ... )
       >>> print(total / jnp.sum(w[labels], where=kept))
-      1.9886
+      2.0702
 
     Numerics, and what is differentiable and kept: as `softmax_cross_entropy`.
 

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+import jax.numpy as jnp
 import numpy as np
 
 import jaxent
@@ -86,7 +87,8 @@ def sum_of_linear_stats(x, W, labels, **further):
     stats, best = jaxent.linear_softmax_stats(x, W, labels, max_logits_bytes=4 * 8 * V, **further)
     stated = stats.lse + stats.nll + stats.miss + stats.sum_nll + stats.entropy
     right = (best == labels.astype(best.dtype)).astype(stated.dtype)
-    return stated + (right if further.get("where") is None else right * further["where"])
+    kept = further.get("where")
+    return stated + (right if kept is None else jnp.where(kept, right, 0))
 
 
 TAIL = ("where", "weights")

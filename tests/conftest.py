@@ -14,6 +14,14 @@ hypothesis.settings.load_profile("jaxent")
 
 
 @pytest.fixture
+def unoptimized():
+    """Programs that compile in half the time; how fast they run is of no matter to a law."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
 def peers_promote():
     """Peers mix dtypes and ranks, which the suite forbids."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):

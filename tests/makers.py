@@ -98,6 +98,12 @@ def edge_distributions(rng, batch):
     return np.broadcast_to(np.arange(V) == 0, (*batch, V)).astype(float)
 
 
+def sparse_distributions(rng, batch):
+    """Each row is 0 at a class of its own."""
+    t = distributions(rng, batch)
+    return np.where(np.arange(V) == rng.integers(0, V, (*batch, 1)), 0, t)
+
+
 def edge_log_distributions(rng, batch):
     with np.errstate(divide="ignore"):
         return np.log(edge_distributions(rng, batch))

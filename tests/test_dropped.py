@@ -29,13 +29,10 @@ from tests.edges import (
 
 KEEP = np.array([True, False, True])
 LABELS = np.array([0, -100, 2])
-WITHOUT_WHERE = {"entropy", "softmax_entropy", "sigmoid_entropy", "self_information"}
 DROPPING = [
     case
     for case in CASES
-    if "options" not in case.name
-    and "dropped" not in case.name
-    and case.name not in WITHOUT_WHERE | {"reduce_losses"}
+    if "options" not in case.name and "dropped" not in case.name and case.name != "reduce_losses"
 ]
 
 
@@ -160,15 +157,9 @@ def test_a_dropped_class_is_as_if_it_were_not_there(loss):
 
 
 @pytest.mark.parametrize("smoothing", [{}, {"label_smoothing": 0.1, "z_loss": 0.1}], ids=str)
-def test_a_label_on_a_dropped_class_costs_infinity_and_moves_no_dropped_class(smoothing):
-    keep, one_hot = np.array([[True, False, True]]), np.array([[0.0, 1, 0]])
-    labelled = (
-        (functools.partial(integer, **smoothing), np.array([1])),
-        (functools.partial(dense, **smoothing), one_hot),
-        (jaxent.softmax_focal_loss, np.array([1])),
-        (jaxent.poly_loss_cross_entropy, one_hot),
-    )
-    for loss, label in labelled:
+def test_a_class_number_on_a_dropped_class_costs_infinity_and_moves_no_dropped_class(smoothing):
+    keep, label = np.array([[True, False, True]]), np.array([1])
+    for loss in (functools.partial(integer, **smoothing), jaxent.softmax_focal_loss):
         value, gradient = value_and_grad(loss, Z[:1], label, where=keep)
         assert value == INF
         assert np.all(np.isfinite(gradient))
@@ -183,7 +174,42 @@ def test_a_class_dropped_from_probabilities_has_probability_0():
     loss = jaxent.categorical_cross_entropy_with_integer_labels
     assert loss(p, np.array([1]), where=keep) == INF
     np.testing.assert_allclose(loss(p, np.array([2]), where=keep), -np.log([0.5]), rtol=1e-6)
-    assert jaxent.categorical_cross_entropy(p, np.array([[0, 1, 0]]), where=keep) == INF
+
+
+@pytest.mark.parametrize("mass", [0.5, NAN, INF, -100.0])
+def test_label_mass_on_a_dropped_class_goes_with_it(mass):
+    """So labels that the caller has smoothed over all classes are smoothed over those kept."""
+    keep, z, p = np.array([[True, False, True]]), Z[:1], np.array([[0.2, 0.3, 0.5]])
+    t = np.array([[0.25, mass, 0.75]])
+    for loss, x in ((dense, z), (jaxent.poly_loss_cross_entropy, z)):
+        for f in (loss, functools.partial(loss, label_smoothing=0.1, class_weights=np.ones(3))):
+            by_labels = jax.grad(lambda t, f=f, x=x: f(x, t, where=keep).sum())(t)
+            w = {} if f is loss else {"class_weights": np.ones(2), "label_smoothing": 0.1}
+            want = loss(x[:, ::2], t[:, ::2], **w)
+            np.testing.assert_allclose(f(x, t, where=keep), want, rtol=1e-6)
+            assert by_labels[0, 1] == 0
+            assert np.all(np.isfinite(by_labels))
+    got = jaxent.categorical_cross_entropy(p, t, where=keep)
+    np.testing.assert_allclose(got, -0.25 * np.log(0.2) - 0.75 * np.log(0.5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [np.array([1, 2]), np.full((2, 4), 0.25, np.float32)], ids=str)
+def test_statistics_of_a_dropped_row_are_0(labels):
+    keep, logits = np.array([True, False]), np.float32([[1, 2, 3, 4], [NAN, INF, 0, 1]])
+    for x in jax.tree.leaves(jaxent.softmax_stats(logits, labels, where=keep)):
+        assert x[0] != 0
+        assert x[1] == 0
+
+
+def test_statistics_of_a_dropped_row_of_a_head_are_0():
+    x, W = np.float32([[1, 2], [NAN, INF]]), np.float32([[1, 2, 3], [0, -1, 1]])
+    keep, bias = np.array([True, False]), np.float32([0, 1, -INF])
+    for options in ({}, {"bias": bias}):
+        stats, best = jaxent.linear_softmax_stats(x, W, np.array([1, -100]), where=keep, **options)
+        for x_of_rows in jax.tree.leaves(stats):
+            assert x_of_rows[0] != 0
+            assert x_of_rows[1] == 0
+        assert best[1] == 0
 
 
 @pytest.mark.parametrize("labels", [np.array([1, 2]), np.full((2, 4), 0.25, np.float32)], ids=str)

@@ -2,31 +2,82 @@
 
 import subprocess
 import sys
+from unittest import mock
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import export
+from jax.extend.core import Literal, jaxprs_in_params
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jaxent
-from bench.cases import CASES
-from bench.programs import of_mean
-from bench.shapes import Shape
+from tests import makers
+from tests.cases import CASES as CASES_OF_TABLE
+from tests.edges import integer
 
 
-@pytest.mark.parametrize("classes", [10, 200])
-@pytest.mark.parametrize("mode", ["value", "grad"])
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if not case.linear], ids=lambda case: case.name
-)
-def test_a_symbolic_number_of_rows(case, mode, classes):
-    (rows,) = export.symbolic_shape("N")
-    arguments = case.arguments(Shape("", 7, classes), "float32")
-    mean = jax.jit(of_mean(getattr(jaxent, case.name), mode))
-    like = [jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype) for x in arguments]
-    got, want = export.export(mean)(*like).call(*arguments), mean(*arguments)
-    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-7)
+def test_the_defaults_of_options_are_in_the_program():
+    """So an eager call transfers no number of its own to the device."""
+    z, y = jax.device_put((np.zeros((2, 3), np.float32), np.zeros(2, int)))
+    p = jax.device_put(np.full((2, 3), 1 / 3, np.float32))
+    with jax.transfer_guard("disallow"):
+        jaxent.softmax_focal_loss(z, y)
+        jaxent.sigmoid_focal_loss(z, p)
+        jaxent.poly_loss_cross_entropy(z, p)
+        jaxent.binary_focal_cross_entropy(p, p)
+        jaxent.categorical_cross_entropy(p, p)
+
+
+def test_an_eager_call_on_a_mesh_of_explicit_axes_is_traced_once(caplog):
+    mesh = jax.sharding.Mesh(jax.devices(), "rows", axis_types=(AxisType.Explicit,))
+    rows = NamedSharding(mesh, PartitionSpec("rows"))
+    z, y = jax.device_put((np.zeros((8, 3), np.float32), np.zeros(8, int)), rows)
+
+    def traced(smoothing):
+        caplog.clear()
+        with jax.log_compiles():
+            losses = integer(z, y, label_smoothing=smoothing)
+        assert jax.typeof(losses).sharding.spec == PartitionSpec("rows")
+        return any("racing" in message for message in caplog.messages)
+
+    assert traced(0.1)
+    assert not traced(0.2)
+
+
+@pytest.mark.parametrize("case", CASES_OF_TABLE, ids=lambda case: case.name)
+def test_no_sum_of_constants(case):
+    """XLA folds it when it compiles, in a time that grows with the number of classes."""
+    classes = 1009
+    with mock.patch.object(makers, "V", classes):
+        arrays = case.make((3,), np.float32)
+
+    def gradients(*arrays):
+        def total(*floats):
+            full = list(arrays)
+            for i, x in zip(case.differentiable, floats, strict=True):
+                full[i] = x
+            return jnp.sum(case.function(*full))
+
+        return jax.grad(total, range(len(case.differentiable)))(
+            *(arrays[i] for i in case.differentiable)
+        )
+
+    for jaxpr in within(jax.make_jaxpr(gradients)(*arrays).jaxpr):
+        constant = set()
+        for equation in jaxpr.eqns:
+            known = all(isinstance(x, Literal) or x in constant for x in equation.invars)
+            if known and equation.invars and not list(jaxprs_in_params(equation.params)):
+                assert "reduce" not in equation.primitive.name
+                constant.update(equation.outvars)
+
+
+def within(jaxpr):
+    """A jaxpr and those inside it."""
+    yield jaxpr
+    for equation in jaxpr.eqns:
+        for inner in jaxprs_in_params(equation.params):
+            yield from within(inner)
 
 
 def test_devices_are_not_looked_for():

@@ -29,10 +29,9 @@ def widen_both(x: Array, y: Array) -> tuple[Array, Array]:
     return x.astype(dtype), y.astype(dtype)
 
 
-def in_float64_together(x: Array, y: Array) -> tuple[Array, Array]:
-    """Both in float64 where one of them is, in their own dtypes otherwise."""
-    wide = compute_dtype(x, y) == jnp.float64
-    return (x.astype(jnp.float64), y.astype(jnp.float64)) if wide else (x, y)
+def in_float64(x: Array) -> Array:
+    """x in float64 if it is floating."""
+    return x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
 
 def as_rounded(x: Array) -> Array:

@@ -29,14 +29,14 @@ def maxima(rows: Rows) -> Array:
 
 
 def argmax(rows: Rows, m: Array) -> Array:
-    """The number of the first class at the maximum m of each row, of rows with all classes."""
+    """The first class at the maximum m of each row, of rows with all classes; 0 if dropped."""
     best = jnp.argmax(rows.values, axis=-1).astype(jnp.int32)
-    if rows.axis_name is None:
-        return best
-    found = jnp.max(rows.values, axis=-1).astype(m.dtype)
-    here = (found == m) | jnp.isnan(found)
-    first = first_over(rows.axis_name, rows.values.shape[-1])
-    return lax.pmin(select(here, first + best, rows.class_count - 1), rows.axis_name)
+    if rows.axis_name is not None:
+        found = jnp.max(rows.values, axis=-1).astype(m.dtype)
+        here = (found == m) | jnp.isnan(found)
+        first = first_over(rows.axis_name, rows.values.shape[-1])
+        best = lax.pmin(select(here, first + best, rows.class_count - 1), rows.axis_name)
+    return best if rows.kept is None else select(rows.kept, best, 0)
 
 
 def gaps_and_exps(z: Array, m: Array) -> tuple[Array, Array]:
