@@ -35,7 +35,8 @@ RESULTS = {
 
 def stub() -> str:
     functions = (getattr(jaxent, name) for name in jaxent.__all__ if name != "SoftmaxStats")
-    return "\n".join([HEAD, *(line for function in functions for line in declared(function))])
+    lines = (line for function in functions for line in declared(function))
+    return "\n".join([HEAD, *lines]) + "\n"
 
 
 def declared(function):
@@ -63,4 +64,4 @@ def signature_of(signature, replaced) -> str:
 
 
 if __name__ == "__main__":
-    PATH.write_text(stub() + "\n")
+    PATH.write_text(stub())

@@ -1,4 +1,4 @@
-"""optax's own tests, which its wheel ships, of the functions that jaxent has under the same name."""
+"""optax's own tests, shipped in its wheel, of the functions that jaxent has under the same name."""
 
 import numpy as np
 import pytest

@@ -5,16 +5,14 @@ import sys
 from unittest import mock
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import pytest
 from jax.extend.core import Literal, jaxprs_in_params
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jaxent
 from tests import makers
-from tests.cases import CASES as CASES_OF_TABLE
 from tests.edges import integer
+from tests.laws import every_total, value_and_gradients
 
 
 def test_the_defaults_of_options_are_in_the_program():
@@ -45,25 +43,14 @@ def test_an_eager_call_on_a_mesh_of_explicit_axes_is_traced_once(caplog):
     assert not traced(0.2)
 
 
-@pytest.mark.parametrize("case", CASES_OF_TABLE, ids=lambda case: case.name)
+@every_total
 def test_no_sum_of_constants(case):
     """XLA folds it when it compiles, in a time that grows with the number of classes."""
     classes = 1009
     with mock.patch.object(makers, "V", classes):
         arrays = case.make((3,), np.float32)
 
-    def gradients(*arrays):
-        def total(*floats):
-            full = list(arrays)
-            for i, x in zip(case.differentiable, floats, strict=True):
-                full[i] = x
-            return jnp.sum(case.function(*full))
-
-        return jax.grad(total, range(len(case.differentiable)))(
-            *(arrays[i] for i in case.differentiable)
-        )
-
-    for jaxpr in within(jax.make_jaxpr(gradients)(*arrays).jaxpr):
+    for jaxpr in within(jax.make_jaxpr(value_and_gradients(case))(*arrays).jaxpr):
         constant = set()
         for equation in jaxpr.eqns:
             known = all(isinstance(x, Literal) or x in constant for x in equation.invars)

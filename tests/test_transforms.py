@@ -16,10 +16,7 @@ from jax.sharding import PartitionSpec
 
 from tests import makers
 from tests.cases import CASES, Case
-from tests.totals import TOTALS
-
-every_loss = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-every_total = pytest.mark.parametrize("case", CASES + TOTALS, ids=lambda case: case.name)
+from tests.laws import by_floats, every_loss, every_total
 
 BATCH = (4,)
 # Where there is 0 · log 0, and a second derivative.
@@ -37,21 +34,15 @@ def float64(unoptimized):
         yield
 
 
-def by_floats(case: Case, arrays: tuple, function=None):
+def summed(case: Case, arrays: tuple, function=None):
     """The summed loss as a function of its differentiable arrays, and those arrays."""
-
-    def total(*floats):
-        full = list(arrays)
-        for i, x in zip(case.differentiable, floats, strict=True):
-            full[i] = x
-        return jnp.sum((function or case.function)(*full))
-
-    return total, tuple(jnp.asarray(arrays[i]) for i in case.differentiable)
+    losses, floats = by_floats(case, arrays, function)
+    return lambda *floats: jnp.sum(losses(*floats)), floats
 
 
 def gradients(case: Case, arrays: tuple, function=None):
     """The gradient of the summed loss by each differentiable array."""
-    total, floats = by_floats(case, arrays, function)
+    total, floats = summed(case, arrays, function)
     return jax.grad(total, tuple(range(len(floats))))(*floats)
 
 
@@ -90,7 +81,7 @@ def test_every_mode_agrees_with_differences_to_second_order(case):
 
     @jax.jit
     def derivatives(*arrays):
-        total, x = by_floats(case, arrays)
+        total, x = summed(case, arrays)
         argnums = tuple(range(len(x)))
         gradient = jax.grad(total, argnums)
 
@@ -136,7 +127,7 @@ def test_every_mode_agrees_with_differences_to_second_order(case):
 
 @every_total
 def test_check_grads(case):
-    total, floats = by_floats(case, case.make((1,), np.float64))
+    total, floats = summed(case, case.make((1,), np.float64))
     jax.test_util.check_grads(
         jax.jit(total), floats, order=2, modes=("fwd", "rev"), eps=1e-5, rtol=1e-4
     )

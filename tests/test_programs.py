@@ -1,0 +1,164 @@
+"""How every loss of the table is compiled and computed, in the programs that people write."""
+
+import functools
+import math
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+from jax.experimental import checkify
+
+from tests import makers
+from tests.cases import CASES
+from tests.laws import by_floats, every_total, of_every, quick, takes, value_and_gradients
+from tests.totals import TOTALS
+
+# Python numbers at which an option does nothing.
+IDLE = {"label_smoothing": 0.0, "z_loss": 0, "temperature": 1.0, "pos_weight": 1}
+# Plain calls of losses that have such options.
+every_idle = of_every(
+    CASES + TOTALS,
+    lambda case: (
+        any(takes(case, name) for name in IDLE)
+        and not {makers.fraction, makers.positive} & set(case.makers)
+    ),
+)
+
+
+@every_idle
+def test_an_option_at_the_number_where_it_does_nothing_is_absent(case):
+    idle = {name: number for name, number in IDLE.items() if takes(case, name)}
+    arrays = case.make((3,), np.float32)
+    lower = jax.jit(case.function).lower(*arrays).as_text()
+    assert jax.jit(functools.partial(case.function, **idle)).lower(*arrays).as_text() == lower
+
+
+@every_total
+def test_nothing_is_leaked(case):
+    gradients = jax.jit(lambda *arrays: value_and_gradients(case)(*arrays)[1])
+    with jax.checking_leaks():
+        gradients.trace(*case.make((2,), np.float32))
+
+
+@quick
+@every_total
+@pytest.mark.parametrize("open_sizes", ["rows", "rows and classes"])
+def test_exports_with_open_sizes(case, open_sizes):
+    classes = 10
+    with mock.patch.object(makers, "V", classes):
+        arrays = case.make((7,), np.float32)
+    rows, number = export.symbolic_shape("N, V")
+    sizes = {7: rows} | ({classes: number} if open_sizes != "rows" else {})
+    like = [jax.ShapeDtypeStruct(tuple(sizes.get(n, n) for n in x.shape), x.dtype) for x in arrays]
+    function = jax.jit(value_and_gradients(case))
+    got, want = export.export(function)(*like).call(*arrays), function(*arrays)
+    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(g, w, rtol=2e-5, atol=2e-6)
+
+
+@quick
+@every_total
+def test_checks_for_nan_are_silent_at_the_edges(case):
+    """And no result is NaN: in value, gradient and forward mode."""
+
+    def everything(*arrays):
+        losses, floats = by_floats(case, arrays)
+        ones = jax.tree.map(jnp.ones_like, floats)
+        return value_and_gradients(case)(*arrays), jax.jvp(losses, floats, ones)[1]
+
+    checked = jax.jit(checkify.checkify(everything, errors=checkify.float_checks))
+    arrays = case.make((6,), np.float32, instead=makers.EDGES)
+    if makers.mask in case.makers or makers.class_mask in case.makers:
+        mask = next(i for i, make in enumerate(case.makers) if arrays[i].dtype == bool)
+        arrays[mask][1] = False
+        arrays[0][1] = -np.inf
+    error, results = checked(*arrays)
+    error.throw()
+    for x in jax.tree.leaves(results):
+        assert not np.any(np.isnan(x))
+
+
+@every_total
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_arrays_made_in_the_program_are_rounded_as_their_dtype_says(case, dtype):
+    """Not in one use of an array and left wide in another, as XLA may do: jit changes nothing."""
+    wide = case.make((4,), np.float32)
+    floating = [i for i, x in enumerate(wide) if x.dtype == np.float32]
+    both = value_and_gradients(case)
+
+    def scaled(arrays):
+        arrays = list(arrays)
+        for i in floating:
+            arrays[i] = (arrays[i] * np.float32(0.9)).astype(dtype)
+        return arrays
+
+    got = jax.jit(lambda *arrays: both(*scaled(arrays)))(*wide)
+    want = jax.jit(both)(*scaled(map(jnp.asarray, wide)))
+    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(g.astype(np.float32), w.astype(np.float32), rtol=1e-5, atol=1e-6)
+
+
+TWO_SIDES = [
+    case
+    for case in CASES + TOTALS
+    if case.makers[:2] in ((makers.logits,) * 2, (makers.log_distributions,) * 2)
+    or case.makers[:2] in ((makers.distributions,) * 2, (makers.values,) * 2)
+    if "cross_entropy" not in case.name
+]
+
+
+@pytest.mark.parametrize("case", TWO_SIDES, ids=lambda case: case.name)
+@pytest.mark.parametrize("producer", ["product", "scale", "cap"])
+def test_equal_arrays_made_in_the_program_do_not_differ(case, producer):
+    """Exactly: a divergence and a difference of equal arrays of 16 bits are 0, with jit around."""
+    with mock.patch.object(makers, "V", 1000):
+        arrays = case.make((3,), jnp.bfloat16)
+    rng = np.random.default_rng(1)
+    h, W = (jnp.asarray(rng.normal(size=n), jnp.bfloat16) for n in ((3, 64), (64, 1000)))
+
+    @jax.jit
+    def loss(*arrays):
+        z = arrays[0]
+        made = {
+            "product": lambda: (h @ W + z.reshape(1, -1)[:, :1]) * jnp.bfloat16(0.1),
+            "scale": lambda: z * jnp.bfloat16(1.1),
+            "cap": lambda: 30 * jnp.tanh(z / 30),
+        }[producer]()
+        if makers.distributions in case.makers[:2]:
+            made = jax.nn.softmax(made)
+        elif makers.log_distributions in case.makers[:2]:
+            made = jax.nn.log_softmax(made)
+        made = made.reshape(-1)[: math.prod(z.shape)].reshape(z.shape)
+        return case.function(made, jax.lax.stop_gradient(made), *arrays[2:])
+
+    np.testing.assert_array_equal(loss(*arrays), 0)
+
+
+@every_total
+def test_mixed_precision_is_that_of_the_wider(case):
+    """Each floating array alone in float64: a float64 result, right to float64's digits."""
+    with jax.enable_x64(True):
+        wide = case.make((3,), np.float64)
+        floating = [i for i, x in enumerate(wide) if x.dtype == np.float64]
+        narrow = tuple(x.astype(np.float32) if i in floating else x for i, x in enumerate(wide))
+        exact = tuple(x.astype(np.float64) if i in floating else x for i, x in enumerate(narrow))
+        want = jax.jit(case.function)(*exact)
+        for i in floating:
+            if case.makers[i] in (makers.fraction, makers.positive, makers.class_weights):
+                continue
+            mixed = (*narrow[:i], exact[i], *narrow[i + 1 :])
+            got = jax.jit(case.function)(*mixed)
+            assert got.dtype == np.float64
+            np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+@quick
+@every_total
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float4_e2m1fn"])
+def test_the_narrowest_floats_are_numbers_like_others(case, dtype):
+    narrow = case.make((4,), jnp.dtype(dtype))
+    wide = tuple(x.astype(np.float32) if x.dtype == dtype else x for x in narrow)
+    np.testing.assert_allclose(case.function(*narrow), case.function(*wide), rtol=1e-6, atol=1e-7)
