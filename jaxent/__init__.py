@@ -22,9 +22,9 @@ is absent. docs/numerics.md says what the functions do at the edges, and how exa
 Every function that gives numbers per row or element ends in the same keywords:
 
 `where`
-    Boolean. Of the losses' shape it drops losses. Functions with a class axis also take the
-    logits' shape, or that with rows of size 1, as (1, V): it drops classes. Dropping is removing:
-    `f(z, t, where=keep)` is `f(z[keep], t[keep])` in value and gradient, whatever the rest holds.
+    Boolean. A mask of the losses' shape drops losses. A mask of the logits' shape, or with rows of
+    size 1 as (1, V), drops classes. Dropping is removing: `f(z, t, where=keep)` is
+    `f(z[keep], t[keep])` in value and gradient, whatever the dropped places hold.
     Label mass on a dropped class goes with the class. An integer label on a dropped class has no
     class left: its loss is +inf. A row that keeps no class is dropped.
     PyTorch's `ignore_index=-100` is `where=labels != -100`.

@@ -36,7 +36,7 @@ def rows(
     weights: ArrayLike | None = None,
     axis_name: AxisName = None,
 ) -> Rows:
-    """Checks an array with a class axis. What is dropped from it is still there."""
+    """Checks an array with a class axis. The dropped values stay in it."""
     values = jnp.asarray(values)
     expect_floating(name, values)
     expect_split(name, values, axis_name)

@@ -138,7 +138,7 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 def _checked(name: str, value: Any, number: Number) -> Any:
-    """The number, which lies in its range as far as can be told; None where it is idle."""
+    """The number, or None where it is idle; an error if it is known to be out of its range."""
     if isinstance(value, int):
         value = float(value)  # so that 1 compiles nothing that 1.0 has not
     known = isinstance(value, float | np.ndarray | np.generic)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
+from jax import Array
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 # How many programs are remembered of a loss, one for each mesh, placement, shape and option.
@@ -23,14 +24,14 @@ def with_explicit_axes(function: Callable[..., Any], static: Collection[str]) ->
     """
 
     def call(**arguments):
+        placed = (jax.typeof(x).sharding.mesh for x in arguments.values() if isinstance(x, Array))
+        mesh = next(filter(_explicit, (*placed, jax.sharding.get_abstract_mesh())), None)
+        if mesh is None:
+            return function(**arguments)
         fixed = {name: x for name, x in arguments.items() if x is None or name in static}
         arrays = {name: x for name, x in arguments.items() if name not in fixed}
         types = {name: jax.typeof(x) for name, x in arrays.items()}
-        meshes = *(t.sharding.mesh for t in types.values()), jax.sharding.get_abstract_mesh()
-        mesh = next(filter(_explicit, meshes), None)
-        if mesh is None:
-            return function(**arguments)
-        rows = types.get(next(iter(arguments)))
+        rows = types[next(iter(arguments))]
         return program(mesh, rows, tuple(types.items()), tuple(fixed.items()))(arrays)
 
     @functools.lru_cache(maxsize=_PROGRAMS)

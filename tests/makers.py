@@ -123,7 +123,7 @@ def edge_outcomes(rng, batch):
 
 
 def edge_fraction(rng, batch):
-    """Of label smoothing: any other number puts mass on the absent class."""
+    """Label smoothing of 0: any other amount puts mass on the absent class."""
     return np.zeros(())
 
 

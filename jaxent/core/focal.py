@@ -24,7 +24,7 @@ def _focal_jvp(primals, tangents):
     ce, miss, gamma = primals
     base = select(miss > 0, miss, 1)
     by_gamma = weigh(jnp.log(base), _focal(ce, base, gamma))
-    # Of a miss of 0 the power is 0; taken of `base` it would be 1, and so the slope by a label.
+    # At miss = 0 the power is 0. `base**gamma` is 1 there, and would give a certain answer a slope.
     by_ce = select(miss > 0, base**gamma, (gamma == 0).astype(miss.dtype))
     slopes = by_ce, gamma * _scaled(ce, miss, gamma), by_gamma
     return _focal(ce, miss, gamma), along(tangents, *slopes)
