@@ -24,13 +24,16 @@ def _focal_jvp(primals, tangents):
     ce, miss, gamma = primals
     base = select(miss > 0, miss, 1)
     by_gamma = weigh(jnp.log(base), _focal(ce, base, gamma))
-    # At miss = 0 the power is 0. `base**gamma` is 1 there, and would give a certain answer a slope.
-    by_ce = select(miss > 0, base**gamma, (gamma == 0).astype(miss.dtype))
-    slopes = by_ce, gamma * _scaled(ce, miss, gamma), by_gamma
+    slopes = _power(miss, gamma), gamma * _scaled(ce, miss, gamma), by_gamma
     return _focal(ce, miss, gamma), along(tangents, *slopes)
 
 
 _focal.defjvp(_focal_jvp, symbolic_zeros=True)
+
+
+def _power(miss: Array, n: Array) -> Array:
+    """miss^n, with no derivative at miss = 0, and 0 there for a negative n, too."""
+    return select(miss > 0, select(miss > 0, miss, 1) ** n, (n == 0).astype(miss.dtype))
 
 
 @jax.custom_jvp
@@ -54,7 +57,7 @@ def _scaled_jvp(primals, tangents):
     ce, miss, n = primals
     base = select(miss > 0, miss, 1)
     scaled = _scaled(ce, miss, n)
-    slopes = base ** (n - 1), (n - 1) * _scaled(ce, miss, n - 1), scaled * jnp.log(base)
+    slopes = _power(miss, n - 1), (n - 1) * _scaled(ce, miss, n - 1), scaled * jnp.log(base)
     return scaled, along(tangents, *slopes)
 
 
