@@ -19,6 +19,7 @@ from jaxent._inputs import (
     expect_real,
     expect_shape,
     expect_split,
+    keep,
     kept_elements,
     option,
 )
@@ -49,9 +50,11 @@ def rows(
         where = jnp.any(classes, axis=-1)
         if axis_name is not None:
             where = sum_over(axis_name, where.astype(jnp.int32)) > 0
-    elif where is not None and jnp.shape(where) == last.shape[-1:]:
-        ones = ", ".join(["None"] * (last.ndim - 1))
-        hint = f". For a mask of classes, the same in every row, pass where[{ones}]"
+    elif where is not None and jnp.shape(where) == last.shape[-1:] and isinstance(axis, int):
+        places = ["None"] * values.ndim
+        places[axis] = ":"
+        index = ", ".join(places).removesuffix(", :")
+        hint = f". For a mask of classes, the same in every row, pass where[{index}]"
     kept = kept_elements(last.shape[:-1], where, weights, hint)
     return Rows(last, classes, kept, axis_name)
 
@@ -64,6 +67,11 @@ def _kept_classes(name: str, where: Array, shape: tuple[int, ...], axis: Axis) -
     source = f"{name}, or 1 along an axis of its rows"
     expect_shape("where", where, ones, source)
     return class_axis_last(jnp.broadcast_to(where, shape), axis)
+
+
+def filled(rows: Rows, x: Array, fill: float) -> Array:
+    """Any (..., V), with a harmless number in the classes and in the rows dropped."""
+    return keep(keep(x, rows.kept, fill), rows.classes, fill)
 
 
 def class_axis_last(x: Array, axis: Axis) -> Array:
@@ -110,7 +118,7 @@ def class_values(
     """Real numbers of each row and class, (..., V) in their own dtype; 0 in what is dropped."""
     values = jnp.asarray(values)
     expect_real(name, values)
-    hint = _habits.of_distributions(values, like.values.shape[:-1]) if name == "labels" else ""
+    hint = _habits.of_distributions(values, like.values.shape)
     expect_shape(name, values, shape, source, hint)
     return like.removed(class_axis_last(values, axis))
 

@@ -44,8 +44,8 @@ ANY = Number(-np.inf, np.inf, "a number", idle=0)
 NON_NEGATIVE = Number(0, np.inf, "at least 0", idle=0)
 SMOOTHING = FRACTION._replace(idle=0)
 POS_WEIGHT = NON_NEGATIVE._replace(idle=1)
-TEMPERATURE = Number(_NORMAL, np.inf, "above 0", idle=1)
-SOFTCAP = Number(_NORMAL, 2.0**127, "above 0 and finite")
+TEMPERATURE = Number(_NORMAL, np.inf, "above 0 (2**-126 or more)", idle=1)
+SOFTCAP = Number(_NORMAL, 2.0**127, "above 0 and finite (2**-126 to 2**127)")
 
 
 def loss(
@@ -149,6 +149,8 @@ def _checked(name: str, value: Any, number: Number) -> Any:
 
 def _array_like(name: str, value: Any) -> Any:
     """The value, if it is an array or a number, safe from the wrap-around of narrower integers."""
+    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended):
+        raise TypeError(f"{name} must be an array of numbers, got {value.dtype}")
     if isinstance(value, jax.Array | bool | float):
         return value
     if isinstance(value, int):
@@ -159,7 +161,7 @@ def _array_like(name: str, value: Any) -> Any:
     numeric = isinstance(value, np.ndarray | np.generic) and any(
         jnp.issubdtype(value.dtype, kind) for kind in (np.number, np.bool_)
     )
-    if not numeric:
+    if not numeric or value.dtype.kind == "m" or value.dtype == np.longdouble:
         raise TypeError(f"{name} must be an array or a number, got {_habits.described(value)}")
     if not value.dtype.isnative:
         raise TypeError(

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._declare import TEMPERATURE, Axis, Reduction, loss
-from jaxent._inputs import expect_real, expect_shape, keep, option
+from jaxent._inputs import expect_real, expect_shape, option
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.divergence import (
     generalized_kl_terms,
@@ -267,9 +267,6 @@ def _sum_of(
     """Σ of terms made of two arrays of one shape (..., V), without those that are dropped."""
     rows = _classes.rows(name, x, axis, where, weights)
     y = _classes.class_values(other_name, other, rows, axis, jnp.shape(x), name)
-    kept = rows.classes
-    if kept is None and rows.kept is not None:
-        kept = jnp.broadcast_to(rows.kept[..., None], y.shape)
-    made = terms(keep(rows.values, kept, 1), keep(y, kept, 1))
-    sums = rows_apart(row_sum(keep(made, kept, 0)))
+    made = terms(_classes.filled(rows, rows.values, 1), _classes.filled(rows, y, 1))
+    sums = rows_apart(row_sum(_classes.filled(rows, made, 0)))
     return reduce(sums, rows.kept, weights, reduction)

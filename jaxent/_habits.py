@@ -3,54 +3,61 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-_KEYWORDS = {
-    "ignore_index": "pass where=labels != ignore_index",
-    "mask": "pass where= for a boolean mask, weights= for a real one",
-    "sample_weight": "pass weights=, one per loss",
-    "weight": "pass class_weights=, one per class, or weights=, one per loss",
-    "from_logits": "losses named sigmoid_ and softmax_ take logits, the others probabilities",
+# Keywords of other libraries, and what they are here: keywords, each where a loss has it, or a way.
+_KEYWORDS: dict[str, tuple[str, ...]] = {
+    "mask": ("where= for a boolean mask", "weights= for a real one"),
+    "sample_weight": ("weights=, one per loss",),
+    "weight": ("class_weights=, one per class", "pos_weight=", "weights=, one per loss"),
+    "dim": ("axis=",),
+    "size_average": ("reduction=",),
+    "reduce": ("reduction=",),
+    "smoothing": ("label_smoothing=",),
+    "logit_scale": ("temperature=1 / logit_scale",),
+    "lse_square_scale": ("z_loss=",),
+    "ignore_index": ("where=labels != ignore_index",),
+}
+_WAYS = {
+    "from_logits": "pass logits to sigmoid_ and softmax_ functions, probabilities to others",
+    "log_target": "call kl_divergence_with_log_targets",
     **dict.fromkeys(
-        ("y_true", "y_pred", "input", "target", "targets", "preds", "predictions"),
+        ("y_true", "y_pred", "input", "target", "preds"),
         "pass predictions and labels by position, predictions first",
     ),
-    "dim": "pass axis=",
-    "size_average": "pass reduction=",
-    "reduce": "pass reduction=",
-    "smoothing": "pass label_smoothing=",
-    "log_target": "call kl_divergence_with_log_targets",
-    "logit_scale": "pass temperature=1 / logit_scale",
-    "lse_square_scale": "pass z_loss=",
 }
 
 
 def of_keywords(given: Collection[str], known: Collection[str]) -> str:
-    """What replaces the keywords that a loss does not have, for the end of a message."""
-    unknown = (name for name in given if name not in known)
-    hints = [f"{name}: {_KEYWORDS[name]}" for name in unknown if name in _KEYWORDS]
-    return "".join(f". For {hint}" for hint in hints)
+    """Ends a message about keywords that a loss does not have."""
+    names: dict[str, list[str]] = {}
+    for name in given:
+        if name in known:
+            continue
+        there = [words for words in _KEYWORDS.get(name, ()) if words.split("=")[0] in known]
+        if there or name in _WAYS:
+            hint = f"pass {' or '.join(there)}" if there else _WAYS[name]
+            names.setdefault(hint, []).append(name)
+    return "".join(f". For {' and '.join(x)}, {hint}" for hint, x in names.items())
 
 
 def expect_predictions_first(names: list[str], arguments: Mapping[str, Any]) -> None:
-    """Keras's order, labels before predictions, can be told where only the second are floating."""
+    """An error for labels before predictions, which dtypes tell if the second alone is floating."""
     if names[1:] != ["labels"] or not all(name in arguments for name in names):
         return
     first, second = (arguments[name] for name in names)
-    if _kind(first) in "biu" and _kind(second) == "f":
+    if _is(first, np.integer, np.bool_) and _is(second, jnp.floating):
         raise TypeError(
             f"{names[0]} must be floating, got {first.dtype}. The order is"
             f" ({names[0]}, labels), and the second argument is {second.dtype}"
         )
 
 
-def _kind(x: Any) -> str:
-    """The kind of an array's dtype, and "?" for what is no array."""
-    if not isinstance(x, np.ndarray | Array):
-        return "?"
-    # The kind of the 16-bit floats that NumPy does not know is "V".
-    return x.dtype.kind.replace("V", "f")
+def _is(x: Any, *kinds: Any) -> bool:
+    """Whether x is an array of one of these kinds of dtype."""
+    return isinstance(x, np.ndarray | Array) and any(jnp.issubdtype(x.dtype, k) for k in kinds)
 
 
 def described(value: Any) -> str:
@@ -65,20 +72,21 @@ def described(value: Any) -> str:
     return f"{kind.__name__}: {text}" if len(text) < 80 else kind.__name__
 
 
-def of_class_numbers(labels: Array, name: str, logits: tuple[int, ...], axis: Any) -> str:
-    """Ends a message about labels that are not class numbers of logits (..., V)."""
-    if labels.shape == logits:
+def of_class_numbers(labels: Array, name: str, shape: tuple[int, ...], axis: Any) -> str:
+    """Ends a message about labels that are not class numbers of an array of shape (..., V)."""
+    if sorted(labels.shape) == sorted(shape):
         return ". One-hot and soft labels go to softmax_cross_entropy or categorical_cross_entropy"
-    if labels.shape == logits[:-1] and labels.dtype.kind != "b":
+    if labels.shape == shape[:-1] and _is(labels, jnp.floating):
         return ". Where they are class numbers, pass labels.astype(int)"
-    for other in range(len(logits) - 1) if axis == -1 else ():
-        if labels.shape == logits[:other] + logits[other + 1 :]:
-            return f" for {name} of shape {logits}: are its classes along axis={other}?"
-    return ""
+    others = range(len(shape) - 1) if axis == -1 else ()
+    fitting = [f"axis={i}" for i in others if labels.shape == shape[:i] + shape[i + 1 :]]
+    return f" for {name} of shape {shape}: is it {' or '.join(fitting)}?" if fitting else ""
 
 
-def of_distributions(labels: Array, rows: tuple[int, ...]) -> str:
-    """Ends a message about labels that are not distributions over the classes of each row."""
-    if labels.shape == rows and labels.dtype.kind in "iu":
-        return ". Class numbers go to the loss whose name ends in _with_integer_labels"
-    return ""
+def of_distributions(labels: Array, shape: tuple[int, ...]) -> str:
+    """Ends a message about labels that are not distributions over classes, of a shape (..., V)."""
+    if labels.shape != shape[:-1]:
+        return ""
+    if _is(labels, np.integer):
+        return ". For class numbers, call a loss with integer labels or pass their jax.nn.one_hot"
+    return ". Where they are class numbers, pass labels.astype(int)"

@@ -19,7 +19,7 @@ from jaxent._reduction import Reduced, of_total, weighted
 from jaxent.core.chunked import Formula, per_row, summed
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 from jaxent.core.head import Head
-from jaxent.core.mesh import AxisName, select
+from jaxent.core.mesh import AxisName
 from jaxent.core.rows import Rows
 from jaxent.core.softcap import softcap as capped
 
@@ -79,9 +79,6 @@ def head(
         bias = jnp.asarray(bias)
         expect_floating(names[2], bias)
         expect_shape(names[2], bias, kernel.shape[1:], "one number per class")
-        # A class of bias −inf is left out, whatever its column holds: 0 · NaN would be NaN in both
-        # of the products that sum over features or classes.
-        kernel = select(jnp.isneginf(bias)[None], jnp.zeros((), kernel.dtype), kernel)
     rows = math.prod(features.shape[:-1])
     return Head(features.reshape(rows, kernel.shape[0]), kernel, bias)
 
@@ -96,7 +93,7 @@ def tokens(
     """Checks labels, `where` and `weights` of rows of a shape, and flattens them."""
     kept, valid = kept_elements(shape, where, weights), None
     if labels is not None:
-        labels, valid = class_numbers("features", labels, (*shape, classes))
+        labels, valid = class_numbers("features", labels, (*shape, classes), axis=None)
     # Wide, as the gradients by them are until they have met their cotangent.
     found = labels, valid, kept, None if weights is None else widen(jnp.asarray(weights))
     return Tokens(*(None if x is None else x.reshape(-1) for x in found))

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._declare import Axis, Reduction, loss
-from jaxent._inputs import elements, keep
+from jaxent._inputs import elements
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
@@ -100,7 +100,7 @@ def entropy(
     References: Shannon, "A mathematical theory of communication", 1948.
     """
     rows = _classes.rows("probs", probs, axis, where, weights)
-    terms = xlogx(widen(keep(keep(rows.values, rows.kept, 1), rows.classes, 1)))
+    terms = xlogx(widen(_classes.filled(rows, rows.values, 1)))
     return reduce(0 - jnp.sum(terms, axis=-1), rows.kept, weights, reduction)
 
 

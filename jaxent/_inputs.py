@@ -37,7 +37,6 @@ def expect_real(name: str, x: Array) -> None:
 
 def expect_boolean(name: str, x: Array) -> None:
     wrong = f"{name} must be boolean, got {x.dtype}: pass mask != 0, or a real mask as weights"
-
     with _explained(TypeError, wrong):
         chex.assert_type(x, jnp.bool_)
 
@@ -108,7 +107,8 @@ def kept_elements(
         weights = jnp.asarray(weights)
         expect_real("weights", weights)
         expect_shape("weights", weights, shape, "the losses")
-        kept = weights != 0 if kept is None else kept & (weights != 0)
+        counted = weights.astype(bool)
+        kept = counted if kept is None else kept & counted
     return kept
 
 

@@ -172,7 +172,7 @@ def categorical_cross_entropy(
     t = _classes.class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
     t = t.astype(compute_dtype(rows.values, t))
     p = _floored(rows.values.astype(t.dtype), number("epsilon", epsilon, t.dtype))
-    p = keep(keep(p, rows.kept, 1), rows.classes, 1)
+    p = _classes.filled(rows, p, 1)
     return reduce(0 - jnp.sum(xlogy(t, p), axis=-1), rows.kept, weights, reduction)
 
 
@@ -218,8 +218,9 @@ def categorical_cross_entropy_with_integer_labels(
     rows = _classes.rows("probs", probs, axis, where, weights)
     y, valid = _classes.class_numbers("probs", labels, rows.values.shape, axis)
     p = _of_label(rows.values.astype(compute_dtype(rows.values)), y)
-    p = keep(_floored(p, number("epsilon", epsilon, p.dtype)), rows.kept, 1)
+    p = _floored(p, number("epsilon", epsilon, p.dtype))
     p = p if rows.classes is None else select(_of_label(rows.classes, y), p, 0)
+    p = keep(p, rows.kept, 1)
     losses = 0 - jnp.log(select(valid, p, 1))
     return reduce(losses, rows.kept, weights, reduction, valid)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -45,7 +46,8 @@ def reduce_losses(
 
     Example: the mean over two steps that keep different numbers of losses.
 
-      >>> import jax.numpy as jnp
+      >>> import jax
+    import jax.numpy as jnp
       >>> import jaxent
       >>> steps = [jnp.array([1.0, 2.0, 3.0]), jnp.array([9.0, jnp.nan, jnp.nan])]
       >>> pairs = [
@@ -86,10 +88,11 @@ def of_total(
     """What a reduction makes of the total of losses, of which there are so many."""
     if reduction == "sum":
         return total
-    count = jnp.asarray(size) if kept is None else jnp.sum(kept)
     if reduction == "total_and_count":
-        return total, count
-    divisor = count.astype(total.dtype)
+        integers = jax.dtypes.canonicalize_dtype(int)
+        return total, jnp.asarray(size, integers) if kept is None else jnp.sum(kept)
+    count = jnp.asarray(size, total.dtype) if kept is None else jnp.sum(kept).astype(total.dtype)
+    divisor = count
     if reduction in ("weighted_mean", "total_and_weight") and weights is not None:
         divisor = jnp.sum(keep(jnp.asarray(weights, total.dtype), kept, 0))
     if reduction == "total_and_weight":

@@ -239,6 +239,53 @@ WRONG = {
         "y_true",
         "predictions first",
     ),
+    "PyTorch's class axis where it is as long as the batch": (
+        lambda: integer(np.zeros((6, 6, 7), np.float32), np.zeros((6, 7), int)),
+        ValueError,
+        "axis=0 or axis=1",
+    ),
+    "one-hot labels along another axis": (
+        lambda: integer(np.zeros((4, 3, 2), np.float32), np.zeros((4, 3, 2)), axis=1),
+        TypeError,
+        "labels",
+        "softmax_cross_entropy",
+    ),
+    "weight where there are no class weights": (
+        lambda: binary(Z, Z, weight=np.ones(3)),
+        TypeError,
+        "weight, pass pos_weight= or weights=",
+    ),
+    "a mask of classes in front": (
+        lambda: integer(np.zeros((5, 4), np.float32), N, axis=0, where=np.ones(5, bool)),
+        ValueError,
+        "where[:, None]",
+    ),
+    "a mask of classes between": (
+        lambda: integer(
+            np.zeros((2, 5, 6, 7), np.float32),
+            np.zeros((2, 6, 7), int),
+            axis=1,
+            where=np.ones(5, bool),
+        ),
+        ValueError,
+        "where[None, :, None, None]",
+    ),
+    "floating class numbers into statistics": (
+        lambda: jaxent.softmax_stats(Z, N.astype(np.float32)),
+        ValueError,
+        "labels.astype(int)",
+    ),
+    "a random key": (
+        lambda: integer(jax.random.split(jax.random.key(0), 4), N),
+        TypeError,
+        "logits",
+        "key",
+    ),
+    "a long double": (
+        lambda: integer(Z.astype(np.longdouble), N),
+        TypeError,
+        "logits",
+    ),
     "an unknown keyword": (lambda: binary(Z, Z, temper=1), TypeError, "'temper'"),
     "a PyTorch tensor": (lambda: integer(Tensor(), N), TypeError, "logits", "torch", "np.asarray"),
     "a tuple of losses": (
@@ -270,7 +317,8 @@ WRONG = {
         lambda: jaxent.softmax_kl_divergence(Z, Z, temperature=0.0),
         ValueError,
         "temperature",
-        "above 0, got 0.0",
+        "above 0",
+        "got 0.0",
     ),
     "focal, alpha per row": (
         lambda: focal(Z, Z, alpha=np.ones(4)),
@@ -319,7 +367,7 @@ WRONG = {
         "labels",
         "(4, 3)",
         "(4,)",
-        "_with_integer_labels",
+        "one_hot",
     ),
     "epsilon of one half and more": (
         lambda: probs(T, T, epsilon=0.6),

@@ -14,7 +14,7 @@ from tests.laws import every_total, of_every, quick, takes, value_and_gradients
 from tests.totals import TOTALS
 
 every_reduced = of_every(CASES, lambda case: takes(case, "reduction"))
-every_masked = of_every(CASES + TOTALS, lambda case: takes(case, "where"))
+MASKED = [case for case in CASES + TOTALS if takes(case, "where")]
 every_masked_by_class = of_every(CASES, lambda case: takes(case, "where") and takes(case, "axis"))
 every_biased = of_every(CASES + TOTALS, lambda case: makers.bias in case.makers)
 
@@ -58,21 +58,27 @@ def test_reducing_is_reducing_the_unreduced(case):
     assert jnp.issubdtype(with_count[1].dtype, jnp.integer)
 
 
+MASKS = makers.mask, makers.class_mask
+
+
 @quick
-@every_masked
-def test_dropping_rows_is_removing_them(case):
-    """In value and gradient, whatever is there."""
-    arrays = case.make((4,), np.float32)
-    keep = np.array([True, False, True, True])
+@pytest.mark.parametrize(
+    ("case", "by"),
+    [(case, "where") for case in MASKED]
+    + [(case, "weights") for case in MASKED if makers.weights in case.makers],
+    ids=lambda x: getattr(x, "name", x),
+)
+def test_dropping_rows_is_removing_them(case, by):
+    """In value and gradient, whatever is there. A weight of 0 drops as a mask does."""
+    arrays, keep = case.make((4,), np.float32), np.array([True, False, True, True])
+    where = next((x for x, make in zip(arrays, case.makers, strict=True) if make in MASKS), keep)
+    where[1] = by == "weights"
     held = [x.copy() for x in arrays]
     for i in case.batched:
-        if case.makers[i] not in (makers.mask, makers.class_mask):
-            held[i][~keep] = np.nan if held[i].dtype == np.float32 else -100
-    where = keep
-    if makers.mask in case.makers:
-        where = keep & arrays[case.makers.index(makers.mask)]
-    if makers.class_mask in case.makers:
-        where = keep[:, None] & arrays[case.makers.index(makers.class_mask)]
+        if case.makers[i] is makers.weights and by == "weights":
+            held[i][1] = 0
+        elif case.makers[i] not in MASKS:
+            held[i][1] = np.nan if held[i].dtype == np.float32 else -100
     masked, keywords = with_mask(case, held, where)
     left, left_keywords = with_mask(
         case,

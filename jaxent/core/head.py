@@ -8,14 +8,18 @@ least.
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
+from jaxent.core.mesh import select, varying, varying_over
 from jaxent.core.tangents import added, moves
 
 _ALIGNED = 128
+# A kernel of more bytes is masked in so many blocks.
+_SMALL_KERNEL, _BLOCKS = 2**22, 8
 
 
 class Head(NamedTuple):
@@ -30,17 +34,20 @@ class Head(NamedTuple):
 
 
 def logits(head: Head) -> Array:
-    """z = x W + b, (N, V)."""
+    """z = x W + b, (N, V); −inf where b is, whatever W holds there."""
     z = _product(head.features, head.kernel, 1, 0).astype(compute_dtype(*head))
-    return z if head.bias is None else z + head.bias.astype(z.dtype)[None]
+    if head.bias is None:
+        return z
+    b = head.bias.astype(z.dtype)[None]
+    return select(jnp.isneginf(b), b, z + b)
 
 
 def logits_dot(head: Head, dot: Head) -> Array | None:
     """The derivative of the logits along what moves, of which kernel and bias are wide."""
-    x, W, _ = head
+    x, W, b = head
     terms = []
     if moves(dot.features):
-        terms.append(_product(dot.features, W, 1, 0))
+        terms.append(_product(dot.features, _kept_columns(W, b), 1, 0))
     if moves(dot.kernel):
         terms.append(_product(x, dot.kernel, 1, 0))
     if moves(dot.bias):
@@ -63,15 +70,41 @@ def pull(head: Head, moving: Head, z_bar: Array | None, sums: Head) -> tuple[Arr
     """∂x, and sums of ∂W and ∂b with those of these rows added; None for what does not move."""
     x_bar = W_bar = b_bar = None
     if z_bar is not None:
-        x, W, _ = head
+        x, W, b = head
         operand = z_bar.astype(compute_dtype(x, W))
         if moving.features:
-            x_bar = _product(operand, W, 1, 1, _operand_dtype(x, W))
+            x_bar = _times_transposed(operand, W, b, _operand_dtype(x, W))
         if moving.kernel:
             W_bar = _plus_outer(sums.kernel, x, operand, _operand_dtype(x, W))
         if moving.bias:
             b_bar = sums.bias + jnp.sum(z_bar, axis=0)
     return x_bar, Head(None, W_bar, b_bar)
+
+
+def _kept_columns(W: Array, b: Array | None) -> Array:
+    """W with zeros in the columns of classes left out, of bias −inf. Times 0, NaN would be NaN."""
+    return W if b is None else select(jnp.isneginf(b)[None], jnp.zeros((), W.dtype), W)
+
+
+def _times_transposed(z_bar: Array, W: Array, b: Array | None, dtype: DTypeLike) -> Array:
+    """z̄ Wᵀ without the classes left out, some classes at a time: a mask of W would copy it."""
+    V = W.shape[1]
+    if b is None or not isinstance(V, int) or W.size * W.dtype.itemsize <= _SMALL_KERNEL:
+        return _product(z_bar, _kept_columns(W, b), 1, 1, dtype)
+    size = -(-V // _BLOCKS)
+
+    def add(sums, i):
+        # The last block reaches back into the one before it.
+        start = jnp.minimum(i * size, V - size)
+        z_bar_here, W_here = (lax.dynamic_slice_in_dim(x, start, size, axis=1) for x in (z_bar, W))
+        b_here = lax.dynamic_slice_in_dim(b, start, size)
+        b_here = select(start + jnp.arange(size) < i * size, -jnp.inf, b_here)
+        part = _product(z_bar_here, _kept_columns(W_here, b_here), 1, 1, dtype)
+        return sums + part, None
+
+    like = jax.eval_shape(lambda: _product(z_bar, W, 1, 1, dtype))
+    nothing = varying_over(varying(z_bar, W, b), jnp.zeros(like.shape, like.dtype))
+    return lax.scan(add, nothing, jnp.arange(_BLOCKS))[0]
 
 
 def _operand_dtype(x: Array, W: Array) -> DTypeLike:

@@ -93,6 +93,8 @@ def _nan_where(x: Array, is_nan: Array) -> Array:
 
 
 def _sum_by_windows(x: Array) -> Array:
+    # XLA would compile for minutes to fold windows of a constant, such as equal class weights.
+    x = lax.optimization_barrier(x)
     ones, tail = (1,) * (x.ndim - 1), -x.shape[-1] % _WINDOW
     window, padding = (*ones, _WINDOW), (*((0, 0) for _ in ones), (0, tail))
     zero = jnp.zeros((), x.dtype)
