@@ -13,7 +13,7 @@ import jax
 from jax import Array
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-# How many programs are remembered of a loss, one for each mesh, placement, shape and option.
+# A loss keeps this many programs: one for each mesh, placement, shape and static argument.
 _PROGRAMS = 256
 
 

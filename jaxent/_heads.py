@@ -26,7 +26,7 @@ from jaxent.core.softcap import softcap as capped
 # The default of `max_logits_bytes`: this share of the kernel's size in the dtype of computation,
 # beside whose gradient the logits then weigh little; and at least these bytes.
 SHARE_OF_KERNEL, LEAST_LOGITS_BYTES = 7 / 8, 2**25
-# What stands for sizes that are symbolic, left open in an export: of classes, and of rows a chunk.
+# An export may leave sizes open. A budget counts an open size as this, and gives this many rows.
 SYMBOLIC_SIZE, SYMBOLIC_ROWS = 2**17, 2**10
 # Options for which a compiler may store further arrays of the logits' size.
 LOGITS_MADE_ANEW = frozenset(
@@ -170,7 +170,7 @@ def of_rows(
 def whole_chunks(
     chunk: int, heads: tuple[Head, ...], tokens: Tokens
 ) -> tuple[tuple[Head, ...], Tokens]:
-    """With a symbolic number of rows, dropped rows besides: then chunks of one size hold them."""
+    """Pads a symbolic number of rows with dropped ones, to chunks of one size."""
     n = heads[0].features.shape[0]
     if isinstance(n, int):
         return heads, tokens

@@ -218,6 +218,26 @@ class TestMemory:
         # Beside what is allowed a few floats a row, and features.
         assert program.memory_analysis().temp_size_in_bytes < self.KERNEL + 1.1 * self.CHUNK
 
+    def test_a_bias_masks_the_kernel_without_a_copy_of_it(self):
+        """Though its columns of bias −inf may hold NaN, which must not reach the features."""
+        rows, D, V = 16, 64, 2**16
+
+        def held(loss, *arrays):
+            moving = jax.value_and_grad(loss, (0, 1))
+            return jax.jit(moving).lower(*arrays).compile().memory_analysis().temp_size_in_bytes
+
+        def loss(x, W, y, b=None):
+            return cross_entropy(x, W, y, bias=b, reduction="mean")
+
+        shapes = (
+            ((rows, D), np.float32),
+            ((D, V), np.float32),
+            ((rows,), np.int32),
+            ((V,), np.float32),
+        )
+        arrays = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
+        assert held(loss, *arrays) < held(loss, *arrays[:3]) + D * V  # a quarter of the kernel
+
     @pytest.mark.parametrize("reduction", ["none", "mean"])
     @pytest.mark.parametrize(
         "names", [("softcap",), ("label_smoothing",), ("softcap", "z_loss"), EVERY], ids=" ".join

@@ -121,10 +121,10 @@ generalized_kl_terms.defjvp(_generalized_kl_terms_jvp, symbolic_zeros=True)
 
 @jax.custom_jvp
 def _unless_0(t: Array, slope: Array) -> Array:
-    """The slope of a term by its weight t, taken as 0 where t is 0: it is infinite there.
+    """The slope of a term by its weight t, and 0 where t is 0 and the true slope is infinite.
 
-    The slope itself moves with the other argument there, too, as much as that one's slope moves
-    with t: second derivatives are symmetric.
+    Its rule is not the derivative of this selection. At t = 0 the slope still moves with the other
+    argument, as its slope moves with t. Second derivatives stay symmetric that way.
     """
     return select(t == 0, 0, slope)
 
@@ -165,7 +165,7 @@ js_terms.defjvp(_js_terms_jvp, symbolic_zeros=True)
 def _log_share(t: Array, s: Array) -> Array:
     """log(t/m) for m = (t + s)/2: log1p((t − s)/(t + s)) where the two are close.
 
-    Where t is 0 it has a derivative by s alone, and no value to use.
+    At t = 0 the derivative by t is 0 and the one by s is right. The value there is arbitrary.
     """
     absent = t == 0
     t = select(absent, 0, t)

@@ -37,9 +37,9 @@ def in_float64(x: Array) -> Array:
 def as_rounded(x: Array) -> Array:
     """x as its dtype holds it.
 
-    XLA may leave out the rounding to 16 bits of an array that the same program computes, in one
-    use of the array and not in another. A row's maximum and its label must be of one row, and a
-    student and a teacher of one rounding, or equal logits have a divergence.
+    XLA may leave out the rounding to 16 bits of an array that the same program computes. It may do
+    so in one use of the array and not in another. Then a row's label exceeds the row's maximum, and
+    equal logits have a divergence.
     """
     narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4
     return jax.lax.optimization_barrier(x) if narrow else x

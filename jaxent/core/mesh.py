@@ -34,7 +34,10 @@ def varying_over(axes: frozenset[str], arrays: T) -> T:
 
 
 def select(condition: Array, x: ArrayLike, y: ArrayLike) -> Array:
-    """`jnp.where`, which for empty arrays returns x, though it may vary over fewer axes."""
+    """`jnp.where` that keeps the axes over which its result varies.
+
+    For empty arrays `jnp.where` returns x, and forgets the axes of the other two.
+    """
     return varying_over(varying(condition, x, y), jnp.where(condition, x, y))
 
 

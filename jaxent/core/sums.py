@@ -26,7 +26,7 @@ _FOLDED = 8 * _FOLD
 
 
 def known_at_most(size: int, bound: int) -> bool:
-    """Whether a size is at most so large; no where it is symbolic, and left open in an export."""
+    """Whether a size is known to be at most so large. A symbolic size of an export is not known."""
     return isinstance(size, int) and size <= bound
 
 
