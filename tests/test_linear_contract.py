@@ -118,7 +118,7 @@ class TestContract:
         assert int(count) == options["where"].sum()
         want = heads.mean(x, W, y, **options)
         np.testing.assert_allclose(loss(reduction="mean"), want, rtol=1e-6)
-        np.testing.assert_allclose(total / count, want, rtol=1e-6)
+        np.testing.assert_allclose(total / int(count), want, rtol=1e-6)
 
     @pytest.mark.parametrize("softcap", [None, 5.0])
     @pytest.mark.parametrize("label_smoothing", [None, 0.1])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from jaxent.core import head
 from tests import makers
 from tests.cases import CASES
 from tests.laws import every_total, of_every, quick, takes, value_and_gradients
@@ -136,7 +137,12 @@ def test_dropping_a_class_is_removing_it(case, rows):
 
 @quick
 @every_biased
-def test_a_class_of_bias_minus_infinity_is_removed_whatever_its_kernel_holds(case):
+@pytest.mark.parametrize("small", [2**22, 0], ids=["at once", "in blocks"])
+def test_a_class_of_bias_minus_infinity_is_removed_whatever_its_kernel_holds(
+    case, small, monkeypatch
+):
+    monkeypatch.setattr(head, "_SMALL_KERNEL", small)
+    jax.clear_caches()
     arrays = case.make((3,), np.float32)
     held, left = [x.copy() for x in arrays], list(arrays)
     last = slice(-1, None)
