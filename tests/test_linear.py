@@ -189,7 +189,8 @@ def test_chunked_equals_dense(drawn, seed):
 
 
 def total(function):
-    return lambda *arrays: sum(jnp.sum(x) for x in jax.tree.leaves(function(*arrays)))
+    """The sum of all results, of which a count is an integer."""
+    return lambda *arrays: sum(jnp.sum(x).astype(float) for x in jax.tree.leaves(function(*arrays)))
 
 
 class TestTransforms:

@@ -160,7 +160,7 @@ class TestGlobalMeans:
         def mean(W):
             pairs = [pair(x, W, y, where) for (x, _, y), where in zip(steps, kept, strict=True)]
             total, count = (sum(column) for column in zip(*pairs, strict=True))
-            return total / count
+            return total / count.astype(total.dtype)
 
         def at_once(W):
             x, y = (np.concatenate([step[i] for step in steps]) for i in (0, 2))
