@@ -17,7 +17,6 @@ from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
 from jaxent.core.mesh import AxisName
-from jaxent.core.sums import total
 from jaxent.core.tangents import in_two_passes, rows_apart
 from jaxent.core.xlogy import xlogx
 
@@ -187,7 +186,7 @@ def sigmoid_entropy(
     Agrees with: `torch.distributions.Bernoulli(logits=logits).entropy()`.
     """
     z = elements("logits", logits, None, where, weights)
-    return reduce(_sigmoid_entropy(z.values), z.kept, weights, reduction, add_up=total)
+    return reduce(_sigmoid_entropy(z.values), z.kept, weights, reduction)
 
 
 @in_two_passes("cpu")
