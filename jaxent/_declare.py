@@ -149,7 +149,7 @@ def _checked(name: str, value: Any, number: Number) -> Any:
 
 def _array_like(name: str, value: Any) -> Any:
     """The value, if it is an array or a number, safe from the wrap-around of narrower integers."""
-    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended):
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.extended):
         raise TypeError(f"{name} must be an array of numbers, got {value.dtype}")
     if isinstance(value, jax.Array | bool | float):
         return value
