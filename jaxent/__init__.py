@@ -19,17 +19,18 @@ in float64 when an input is float64, and returns nats. Gradients have their inpu
 and dtypes are checked when JAX traces the call, and nothing broadcasts. An argument that is None
 is absent. docs/numerics.md says what the functions do at the edges, and how exact they are.
 
-Every function that gives numbers per row or element ends in the same keywords:
+Every loss, divergence and entropy takes the same keywords:
 
 `where`
-    Boolean. A mask of the losses' shape drops losses. A mask of the logits' shape, or with rows of
-    size 1 as (1, V), drops classes. Dropping is removing: `f(z, t, where=keep)` is
-    `f(z[keep], t[keep])` in value and gradient, whatever the dropped places hold.
-    Label mass on a dropped class goes with the class. An integer label on a dropped class has no
-    class left: its loss is +inf. A row that keeps no class is dropped.
+    Boolean. A mask of the losses' shape drops losses: they are 0, and not counted.
+    A mask of the logits' shape drops classes. Along an axis of rows it may have size 1: (1, V) for
+    logits (N, V), (1, 1, V) for (B, T, V).
+    Dropping is removing. Values and gradients are those of arrays without the dropped rows or
+    classes, whatever these hold. Label mass on a dropped class is dropped, too. An integer label
+    on a dropped class costs +inf. A row without classes is a dropped row.
     PyTorch's `ignore_index=-100` is `where=labels != -100`.
 `weights`
-    Real, of the losses' shape, multiplied on. A loss of weight 0 is dropped.
+    Real, of the losses' shape, multiplied on. A loss of weight 0 is dropped, and not counted.
 `reduction`
     "none"              the losses
     "sum"               Σ w ℓ
@@ -54,7 +55,8 @@ Numbers, such as `label_smoothing`, `z_loss`, `gamma`, `temperature`, `pos_weigh
     not compile again. A Python number at which an option does nothing, such as
     `label_smoothing=0.0`, is the same as None, and costs nothing.
 
-Under `jax.jit`, bind what is not an array: `jax.jit(functools.partial(loss, reduction="mean"))`.
+Under `jax.jit`, bind what is not an array:
+`jax.jit(functools.partial(jaxent.softmax_cross_entropy, reduction="mean"))`.
 Arrays may lie on a mesh of Auto or Explicit axes.
 `sharded_linear_softmax_cross_entropy` splits the work of a linear loss over a mesh in one call.
 """

@@ -50,11 +50,8 @@ def rows(
         where = jnp.any(classes, axis=-1)
         if axis_name is not None:
             where = sum_over(axis_name, where.astype(jnp.int32)) > 0
-    elif where is not None and jnp.shape(where) == last.shape[-1:] and isinstance(axis, int):
-        places = ["None"] * values.ndim
-        places[axis] = ":"
-        index = ", ".join(places).removesuffix(", :")
-        hint = f". For a mask of classes, the same in every row, pass where[{index}]"
+    elif where is not None and isinstance(axis, int):
+        hint = _habits.of_class_mask(jnp.shape(where), values.shape, axis)
     kept = kept_elements(last.shape[:-1], where, weights, hint)
     return Rows(last, classes, kept, axis_name)
 
@@ -64,7 +61,8 @@ def _kept_classes(name: str, where: Array, shape: tuple[int, ...], axis: Axis) -
     expect_boolean("where", where)
     by_class = _axes(axis, len(shape))
     ones = tuple(1 if i not in by_class and where.shape[i] == 1 else n for i, n in enumerate(shape))
-    source = f"{name}, or 1 along an axis of its rows"
+    rows = tuple(n for i, n in enumerate(shape) if i not in by_class)
+    source = f"{name}, or 1 along an axis of its rows, to drop classes; {rows} to drop rows"
     expect_shape("where", where, ones, source)
     return class_axis_last(jnp.broadcast_to(where, shape), axis)
 

@@ -186,7 +186,10 @@ def _axis(axis: Any) -> Axis:
 
 
 def _axis_number(axis: Any) -> int:
-    wrong = TypeError(f"axis must be an int, a tuple of ints or None, got {axis!r}")
+    wrong = TypeError(
+        f"axis must be an int, a tuple of ints or None, got {axis!r}. Masks, weights and options"
+        " go by name"
+    )
     if isinstance(axis, bool):
         raise wrong
     try:

@@ -19,6 +19,8 @@ _KEYWORDS: dict[str, tuple[str, ...]] = {
     "logit_scale": ("temperature=1 / logit_scale",),
     "lse_square_scale": ("z_loss=",),
     "ignore_index": ("where=labels != ignore_index",),
+    "alpha": ("class_weights=, one per class",),
+    "T": ("temperature=",),
 }
 _WAYS = {
     "from_logits": "pass logits to sigmoid_ and softmax_ functions, probabilities to others",
@@ -75,7 +77,10 @@ def described(value: Any) -> str:
 def of_class_numbers(labels: Array, name: str, shape: tuple[int, ...], axis: Any) -> str:
     """Ends a message about labels that are not class numbers of an array of shape (..., V)."""
     if sorted(labels.shape) == sorted(shape):
-        return ". One-hot and soft labels go to softmax_cross_entropy or categorical_cross_entropy"
+        return (
+            ". For one-hot labels, pass their jnp.argmax over the classes; soft labels go to"
+            " softmax_cross_entropy or categorical_cross_entropy"
+        )
     if labels.shape == shape[:-1] and _is(labels, jnp.floating):
         return ". Where they are class numbers, pass labels.astype(int)"
     others = range(len(shape) - 1) if axis == -1 else ()
@@ -90,3 +95,14 @@ def of_distributions(labels: Array, shape: tuple[int, ...]) -> str:
     if _is(labels, np.integer):
         return ". For class numbers, call a loss with integer labels or pass their jax.nn.one_hot"
     return ". Where they are class numbers, pass labels.astype(int)"
+
+
+def of_class_mask(where: tuple[int, ...], shape: tuple[int, ...], axis: int) -> str:
+    """Ends a message about a mask that is one of classes, but lacks axes of rows."""
+    if [n for n in where if n != 1] != [shape[axis]]:
+        return ""
+    places = ["None"] * len(shape)
+    places[axis] = ":"
+    index = ", ".join(places).removesuffix(", :")
+    mask = "where" if len(where) == 1 else "where.reshape(-1)"
+    return f". For a mask of classes, the same in every row, pass {mask}[{index}]"

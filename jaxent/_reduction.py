@@ -46,8 +46,7 @@ def reduce_losses(
 
     Example: the mean over two steps that keep different numbers of losses.
 
-      >>> import jax
-    import jax.numpy as jnp
+      >>> import jax.numpy as jnp
       >>> import jaxent
       >>> steps = [jnp.array([1.0, 2.0, 3.0]), jnp.array([9.0, jnp.nan, jnp.nan])]
       >>> pairs = [

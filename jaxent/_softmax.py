@@ -219,7 +219,7 @@ def softmax_focal_loss(
     every γ. Differentiable in both modes, by `gamma` too.
 
     Agrees with: `keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=gamma,
-    label_smoothing=label_smoothing)` on one-hot labels, from probabilities.
+    label_smoothing=label_smoothing, from_logits=True)`, whose labels are one-hot.
 
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """

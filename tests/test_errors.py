@@ -260,6 +260,23 @@ WRONG = {
         ValueError,
         "where[:, None]",
     ),
+    "a mask (1, V) for rows of two axes": (
+        lambda: dense(np.zeros((2, 4, 3), np.float32), np.zeros((2, 4, 3)), where=K[None, :3]),
+        ValueError,
+        "where.reshape(-1)[None, None]",
+    ),
+    "a mask of rows with an axis too many": (
+        lambda: dense(Z, T, where=K[:, None]),
+        ValueError,
+        "(4,) to drop rows",
+    ),
+    "alpha of Keras": (lambda: softmax_focal(Z, N, alpha=0.25), TypeError, "class_weights="),
+    "a mask by position": (lambda: softmax_focal(Z, N, K), TypeError, "go by name"),
+    "one-hot labels into the focal loss": (
+        lambda: softmax_focal(Z, T),
+        TypeError,
+        "jnp.argmax",
+    ),
     "a mask of classes between": (
         lambda: integer(
             np.zeros((2, 5, 6, 7), np.float32),
