@@ -117,13 +117,13 @@ def _statistics(
     rows: Rows, class_weights: Array | None, labels: Array, m: Array, others: Array
 ) -> LabelStats:
     """The statistics of rows of maximum m, with the sum over the classes but the label given."""
-    # From here on a dropped row is one of zeros, whose statistics are all 0.
-    m, others = (x if rows.kept is None else select(rows.kept, x, 0) for x in (m, others))
     own = rows.own(labels)
     z_label = pick(rows.values, own).astype(m.dtype)
     if rows.classes is not None:
         z_label = select(pick(rows.classes.astype(m.dtype), own) == 1, z_label, -jnp.inf)
-    z_label = z_label if rows.kept is None else select(rows.kept, z_label, 0)
+    kept = rows.kept
+    # A dropped row may be all at −inf. Its label must not be, or its loss would be inf − inf.
+    z_label = z_label if kept is None else select(kept, z_label, 0)
     gap = rows.of_label(jnp.squeeze(gaps_and_exps(z_label[..., None], m)[0], -1), own)
     # What the label's exponential is short of 1 is 0 where it is the maximum. Elsewhere the others
     # are at least 1, and `expm1`, which would part the CPU's sums, is no more exact beside them.
@@ -131,13 +131,14 @@ def _statistics(
     log_s = jnp.log1p(rest)
     gaps, _ = gaps_and_exps(rows.logits(m.dtype), m)
     w = rows.class_weights(class_weights, m.dtype)
-    return LabelStats(
+    stats = LabelStats(
         max=m,
         rest=rest,
         nll=gap + log_s,
         miss=others / (1 + rest),
         sum_nll=rows.total(weigh(w, gaps)) + rows.class_mass(class_weights, m.dtype) * log_s,
     )
+    return stats if kept is None else jax.tree.map(lambda x: select(kept, x, 0), stats)
 
 
 def _by_logits(
