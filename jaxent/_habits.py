@@ -1,5 +1,6 @@
 """What to write here, for calls that are right in another library."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -76,7 +77,7 @@ def described(value: Any) -> str:
 
 def of_class_numbers(labels: Array, name: str, shape: tuple[int, ...], axis: Any) -> str:
     """Ends a message about labels that are not class numbers of an array of shape (..., V)."""
-    if sorted(labels.shape) == sorted(shape):
+    if Counter(labels.shape) == Counter(shape):
         return (
             ". For one-hot labels, pass their jnp.argmax over the classes; soft labels go to"
             " softmax_cross_entropy or categorical_cross_entropy"

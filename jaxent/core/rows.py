@@ -114,5 +114,6 @@ class Rows:
             # No sum of ones: XLA would fold it when it compiles, a minute for ten million classes.
             count = jnp.asarray(self.class_count, dtype)
             return count.reshape((1,) * (self.values.ndim - 1))
-        count = sum_over(self.axis_name, jnp.sum(self.classes, axis=-1, dtype=jnp.int32))
-        return jnp.maximum(count, 1).astype(dtype)
+        here = jnp.sum(self.classes, axis=-1, dtype=jnp.int32)
+        # Devices add floats, so that the sum joins those of the exponentials in one message.
+        return jnp.maximum(sum_over(self.axis_name, here.astype(dtype)), 1)
