@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: train multilabel language-model mesh test precision bench ahead compiled-ahead lint format clean
+.PHONY: train multilabel language-model mesh test test-all precision bench ahead compiled-ahead lint format clean
 
 train: $(VENV)/.examples  ## train a digit classifier, beside the same run with optax's loss
 	$(RUN) -m examples.digits
@@ -17,8 +17,11 @@ language-model: $(VENV)/.examples  ## train a small transformer, its logits neve
 mesh: $(VENV)/.examples  ## train the same over eight devices of a CPU, beside one
 	$(RUN) -m examples.mesh
 
-test: $(VENV)/.test  ## the whole test suite
+test: $(VENV)/.test  ## every law, over every loss with all its options
 	$(RUN) -m pytest -n auto
+
+test-all: $(VENV)/.test  ## the same over every case of the table, and on every mesh
+	$(RUN) -m pytest -n auto -m ""
 
 precision: $(VENV)/.test  ## the table of errors, in units in the last place
 	$(RUN) -m tests.precision

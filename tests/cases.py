@@ -302,3 +302,8 @@ CASES = [
         elementwise=True,
     ),
 ]
+
+# Each loss once: with all options, where it has any.
+WITH_ALL_OPTIONS = [
+    case for case in CASES if not any(other.name.startswith(f"{case.name}, all") for other in CASES)
+]

@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from tests.cases import CASES
+from tests.cases import CASES, WITH_ALL_OPTIONS
 from tests.totals import TOTALS
 
+# Every loss once, with all its options; those of a head reduced as well.
+MAIN = WITH_ALL_OPTIONS + TOTALS
 # For programs whose speed does not matter: they compile in half the time.
-quick = pytest.mark.usefixtures("unoptimized")
+unoptimized = pytest.mark.usefixtures("unoptimized")
 
 
 def takes(case, name):
@@ -20,8 +22,20 @@ def takes(case, name):
 
 def of_every(cases, condition=lambda case: True):
     """A test for each of the cases for which a condition holds."""
-    chosen = [case for case in cases if condition(case)]
-    return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
+    return pytest.mark.parametrize("case", [as_parameter(c) for c in cases if condition(c)])
+
+
+def as_parameter(case, *others):
+    """The parameters of a test, which `make test-all` alone runs unless the case is a main one."""
+    name = "-".join((case.name, *map(str, others)))
+    marks = () if case in MAIN else pytest.mark.exhaustive
+    return pytest.param(case, *others, id=name, marks=marks)
+
+
+def mainly(main, *others):
+    """Values of a parameter, of which `make test` tries the main ones."""
+    marked = (pytest.param(x, marks=pytest.mark.exhaustive) for x in others if x not in main)
+    return [*main, *marked]
 
 
 every_loss, every_total = of_every(CASES), of_every(CASES + TOTALS)

@@ -13,16 +13,10 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from tests import makers
-from tests.cases import CASES
 
 # Divided by every mesh of eight devices.
 ROWS, CLASSES = 8, 16
-SHAPES = [(8,), (2, 4), (4, 2), (1, 8)]
 STYLES = ("auto", "explicit", "shard_map")
-# With all options, where there are any.
-CHOSEN = [
-    case for case in CASES if not any(other.name.startswith(f"{case.name}, all") for other in CASES)
-]
 OVER_CLASSES = ("softmax_", "poly_", "linear_")
 
 

@@ -13,6 +13,7 @@ import jax
 from jax.sharding import AxisType
 
 from tests import meshes
+from tests.cases import WITH_ALL_OPTIONS
 
 SECONDS = 30  # after which a process that is gone is noticed by the others
 DEAD = 3  # the status that one leaves with
@@ -31,11 +32,11 @@ def main(address, count, index, dies=""):
     shape = jax.device_count() // 2, 2
     for style in meshes.STYLES:
         kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
-        for case in meshes.CHOSEN:
+        for case in WITH_ALL_OPTIONS:
             meshes.check(case, style, meshes.mesh_of(shape, kind))
             if dies:
                 os._exit(DEAD)
-        print(f"{style}: {len(meshes.CHOSEN)} losses on a mesh of {shape}", flush=True)
+        print(f"{style}: {len(WITH_ALL_OPTIONS)} losses on a mesh of {shape}", flush=True)
 
 
 if __name__ == "__main__":

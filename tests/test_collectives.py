@@ -15,7 +15,7 @@ from jax.sharding import AxisType
 import jaxent
 from bench.mesh import collectives, too_many
 from tests import heads, meshes
-from tests.cases import CASES
+from tests.cases import CASES, WITH_ALL_OPTIONS
 
 N, CLASSES, MESH = 64, 1024, (2, 4)
 ROWS, OWN_CLASSES = N // MESH[0], CLASSES // MESH[1]  # of a device
@@ -66,7 +66,7 @@ def _over_classes():
     """Every loss that may have its classes split, with all options and, of divergences, without."""
     mesh = meshes.mesh_of((1, 1))
     plain = [case for case in CASES if case.name.endswith("kl_divergence")]
-    return [case for case in (*plain, *meshes.CHOSEN) if meshes.splits_classes(case, mesh)]
+    return [case for case in (*plain, *WITH_ALL_OPTIONS) if meshes.splits_classes(case, mesh)]
 
 
 @pytest.mark.parametrize("case", _over_classes(), ids=lambda case: case.name)

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec
 from jaxent.core import head
 from tests import makers
 from tests.cases import CASES
-from tests.laws import every_total, of_every, quick, takes, value_and_gradients
+from tests.laws import as_parameter, every_total, of_every, takes, unoptimized, value_and_gradients
 from tests.totals import TOTALS
 
 every_reduced = of_every(CASES, lambda case: takes(case, "reduction"))
@@ -28,7 +28,7 @@ def with_mask(case, arrays, where):
     return (*arrays[:i], where, *arrays[i + 1 :]), {}
 
 
-@quick
+@unoptimized
 @every_reduced
 def test_reducing_is_reducing_the_unreduced(case):
     """Every reduction, over where and weights of the table and over none."""
@@ -62,12 +62,11 @@ def test_reducing_is_reducing_the_unreduced(case):
 MASKS = makers.mask, makers.class_mask
 
 
-@quick
+@unoptimized
 @pytest.mark.parametrize(
     ("case", "by"),
-    [(case, "where") for case in MASKED]
-    + [(case, "weights") for case in MASKED if makers.weights in case.makers],
-    ids=lambda x: getattr(x, "name", x),
+    [as_parameter(case, "where") for case in MASKED]
+    + [as_parameter(case, "weights") for case in MASKED if makers.weights in case.makers],
 )
 def test_dropping_rows_is_removing_them(case, by):
     """In value and gradient, whatever is there. A weight of 0 drops as a mask does."""
@@ -104,7 +103,7 @@ def test_dropping_rows_is_removing_them(case, by):
 BY_CLASS = {makers.logits, makers.distributions, makers.log_distributions, makers.class_weights}
 
 
-@quick
+@unoptimized
 @every_masked_by_class
 @pytest.mark.parametrize("rows", [1, 3], ids=["for all rows", "for each row"])
 def test_dropping_a_class_is_removing_it(case, rows):
@@ -135,7 +134,7 @@ def test_dropping_a_class_is_removing_it(case, rows):
             np.testing.assert_array_equal(gradient[..., dropped], 0)
 
 
-@quick
+@unoptimized
 @every_biased
 @pytest.mark.parametrize("small", [2**22, 0], ids=["at once", "in blocks"])
 def test_a_class_of_bias_minus_infinity_is_removed_whatever_its_kernel_holds(
@@ -170,7 +169,7 @@ def test_a_class_of_bias_minus_infinity_is_removed_whatever_its_kernel_holds(
             np.testing.assert_array_equal(gradient[..., last], 0, err_msg=str(i))
 
 
-@quick
+@unoptimized
 @every_total
 def test_nothing_there_on_one_device_or_on_all(case):
     arrays = case.make((0,), np.float32)

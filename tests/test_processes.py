@@ -10,6 +10,8 @@ import time
 import pytest
 
 from tests import meshes, processes
+from tests.cases import WITH_ALL_OPTIONS
+from tests.laws import mainly
 
 
 @contextlib.contextmanager
@@ -37,14 +39,14 @@ def _started(count, *last):
         )
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", mainly([2], 4))
 def test_every_loss_over_processes(count):
     with started(count) as running:
         printed = [process.communicate(timeout=1200)[0] for process in running]
     for process, text in zip(running, printed, strict=True):
         assert process.returncode == 0, text
         for style in meshes.STYLES:
-            assert f"{style}: {len(meshes.CHOSEN)} losses" in text
+            assert f"{style}: {len(WITH_ALL_OPTIONS)} losses" in text
 
 
 def test_a_process_that_dies_is_an_error_of_the_others():

@@ -13,7 +13,15 @@ from jax.experimental import checkify
 
 from tests import makers
 from tests.cases import CASES
-from tests.laws import by_floats, every_total, of_every, quick, takes, value_and_gradients
+from tests.laws import (
+    as_parameter,
+    by_floats,
+    every_total,
+    of_every,
+    takes,
+    unoptimized,
+    value_and_gradients,
+)
 from tests.totals import TOTALS
 
 # Python numbers at which an option does nothing.
@@ -43,11 +51,11 @@ def test_nothing_is_leaked(case):
         jax.jit(case.function).trace(*case.make((2,), np.float32))
 
 
-@quick
+@unoptimized
 @pytest.mark.parametrize(
     ("case", "classes"),
-    [(case, 10) for case in PLAIN] + [(case, None) for case in CASES + TOTALS],
-    ids=lambda x: getattr(x, "name", str(x)),
+    [as_parameter(case, 10) for case in PLAIN]
+    + [as_parameter(case, None) for case in CASES + TOTALS],
 )
 def test_exports_with_an_open_number_of_rows(case, classes):
     """Of few classes, for which the CPU has a program of its own, or of an open number as well."""
@@ -62,7 +70,7 @@ def test_exports_with_an_open_number_of_rows(case, classes):
         np.testing.assert_allclose(g, w, rtol=2e-5, atol=2e-6)
 
 
-@quick
+@unoptimized
 @every_total
 def test_checks_for_nan_are_silent_at_the_edges(case):
     """And no result is NaN: in value, gradient and forward mode."""
@@ -160,7 +168,7 @@ def test_mixed_precision_is_that_of_the_wider(case):
             np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
-@quick
+@unoptimized
 @every_total
 def test_the_narrowest_floats_are_numbers_like_others(case):
     dtype = jnp.dtype("float4_e2m1fn")

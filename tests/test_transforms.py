@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 
 from tests import makers
 from tests.cases import CASES, Case
-from tests.laws import by_floats, every_loss, every_total
+from tests.laws import MAIN, by_floats, every_loss, every_total, mainly, of_every
 
 BATCH = (4,)
 # Where there is 0 · log 0, and a second derivative.
@@ -125,8 +125,10 @@ def test_every_mode_agrees_with_differences_to_second_order(case):
         check(along_both, dot(curvature, v), "forward over forward", rtol=1e-11, atol=1e-12)
 
 
-@every_total
+@pytest.mark.exhaustive
+@of_every(MAIN)
 def test_check_grads(case):
+    """JAX's own checker of derivatives, beside the differences above."""
     total, floats = summed(case, case.make((1,), np.float64))
     jax.test_util.check_grads(
         jax.jit(total), floats, order=2, modes=("fwd", "rev"), eps=1e-5, rtol=1e-4
@@ -249,7 +251,7 @@ def test_no_batch_at_all_and_an_empty_one(case):
 
 
 @every_total
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", mainly(["bfloat16", "float64"], "float16", "float32"))
 def test_result_is_float32_or_wider_and_gradients_come_back_in_kind(case, dtype):
     losses, by_each = compiled(case)(*case.make(BATCH, jnp.dtype(dtype)))
     assert losses.dtype == ("float64" if dtype == "float64" else "float32")
