@@ -8,10 +8,11 @@ import pytest
 
 import jaxent
 from tests import oracle
+from tests.laws import mainly
 from tests.precision import CONFIDENT, DTYPES, SOFTMAX, TABLE, allowed, measure, ulps
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", mainly(["float32", "bfloat16"], *DTYPES))
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
 def test_error(entry, dtype):
     value, gradient = measure(entry, dtype)
