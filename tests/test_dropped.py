@@ -26,6 +26,7 @@ from tests.edges import (
     naming,
     value_and_grad,
 )
+from tests.laws import unoptimized
 
 KEEP = np.array([True, False, True])
 LABELS = np.array([0, -100, 2])
@@ -226,6 +227,7 @@ def test_statistics_of_a_dropped_row_move_with_nothing(labels):
     np.testing.assert_array_equal(gradient[1], 0)
 
 
+@unoptimized
 @pytest.mark.parametrize("number_of_classes", [10, 200])
 @pytest.mark.parametrize("case", DROPPING, ids=lambda case: case.name)
 def test_a_dropped_row_has_no_share_in_second_derivatives(case, number_of_classes):

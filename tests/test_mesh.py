@@ -11,9 +11,10 @@ import jaxent
 from bench.mesh import collectives
 from tests import meshes
 from tests.cases import WITH_ALL_OPTIONS
-from tests.laws import mainly
+from tests.laws import mainly, unoptimized
 
 
+@unoptimized
 @pytest.mark.parametrize("shape", mainly([(2, 4)], (8,), (4, 2), (1, 8)), ids=str)
 @pytest.mark.parametrize("style", meshes.STYLES)
 @pytest.mark.parametrize("case", WITH_ALL_OPTIONS, ids=lambda case: case.name)

@@ -11,7 +11,7 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 
 import jaxent
 from tests import heads, meshes
-from tests.laws import mainly
+from tests.laws import mainly, unoptimized
 
 sharded = jaxent.sharded_linear_softmax_cross_entropy
 linear = jaxent.linear_softmax_cross_entropy
@@ -35,6 +35,7 @@ def results(loss, x, W, y, options):
 
 
 class TestOneCall:
+    @unoptimized
     @pytest.mark.parametrize("reduction", ["none", "sum", "mean", "weighted_mean"])
     @pytest.mark.parametrize("feature_axis", [None, "data"])
     @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
