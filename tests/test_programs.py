@@ -18,7 +18,6 @@ from tests.laws import (
     as_parameter,
     by_floats,
     every_total,
-    of_every,
     takes,
     unoptimized,
     value_and_gradients,
@@ -29,16 +28,15 @@ from tests.totals import TOTALS
 IDLE = {"label_smoothing": 0.0, "z_loss": 0, "temperature": 1.0, "pos_weight": 1}
 PLAIN = [case for case in CASES if "all options" not in case.name]
 # Plain calls of losses that have such options.
-every_idle = of_every(
-    CASES + TOTALS,
-    lambda case: (
-        any(takes(case, name) for name in IDLE)
-        and not {makers.fraction, makers.positive} & set(case.makers)
-    ),
-)
+WITHOUT_THEM = [
+    case
+    for case in CASES + TOTALS
+    if any(takes(case, name) for name in IDLE)
+    and not {makers.fraction, makers.positive} & set(case.makers)
+]
 
 
-@every_idle
+@pytest.mark.parametrize("case", WITHOUT_THEM, ids=lambda case: case.name)
 def test_an_option_at_the_number_where_it_does_nothing_is_absent(case):
     idle = {name: number for name, number in IDLE.items() if takes(case, name)}
     arrays = case.make((3,), np.float32)

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 
 from tests import makers
 from tests.cases import CASES, Case
-from tests.laws import MAIN, by_floats, every_loss, every_total, mainly, of_every
+from tests.laws import by_floats, every_loss, every_total, mainly
 
 BATCH = (4,)
 # Where there is 0 · log 0, and a second derivative.
@@ -126,7 +126,7 @@ def test_every_mode_agrees_with_differences_to_second_order(case):
 
 
 @pytest.mark.exhaustive
-@of_every(MAIN)
+@every_total
 def test_check_grads(case):
     """JAX's own checker of derivatives, beside the differences above."""
     total, floats = summed(case, case.make((1,), np.float64))
