@@ -26,7 +26,7 @@ test-all: $(VENV)/.test  ## the same over every case of the table, and on every 
 precision: $(VENV)/.test  ## the table of errors, in units in the last place
 	$(RUN) -m tests.precision
 
-bench: $(VENV)/.bench  ## time every loss against optax's
+bench: $(VENV)/.bench  ## time every function beside optax's, or plain JAX
 	$(RUN) -m bench
 
 # The compilers for accelerators would be found, and complained of, by every other target.

@@ -1,17 +1,10 @@
-"""Times jaxent's losses beside their peers', interleaved in one process, on the device JAX finds.
+"""Times every function of jaxent beside optax, plain JAX, Keras and PyTorch, on JAX's device.
 
-Before anything is timed, everyone's numbers are held against the loss's formula; who is wrong is
-named, and not timed. In each round everyone is called once, in a random order, on inputs in turn.
+`bench.cases` is the table of what is timed. Each case is timed beside optax's function, or beside
+plain JAX where optax has none. Every result is first compared with the plain formula in float32;
+wrong results are named and not timed. Each round calls everyone once, in random order.
 
-The columns:
-
-jaxent ms       the median time of a call
-spread          half the distance between the quartiles, of the median
-a peer ms       its median and, in brackets, that over jaxent's: above 1, jaxent is faster
-jaxent ÷ floor  the floor is one elementwise exp of the logits on a CPU, and on an accelerator a
-                copy of the bytes that must move
-jaxent GB/s     the bytes that must move over jaxent's time: logits and dense labels read once, and
-                in mode grad the logits read again and the gradient written
-temp MB         what the compiled program allocates beside arguments and results
-compile s       tracing, lowering and compiling, with nothing cached
+For each case, mode, shape and dtype a line gives the median milliseconds of a call, and behind it
+the time over jaxent's of the same round: its median and quartiles. Above 1, jaxent is faster. The
+floor is one elementwise exp of the logits, or the product that makes the logits of a linear head.
 """

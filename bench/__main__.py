@@ -1,254 +1,121 @@
 """The command line."""
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import jax
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+import pandas as pd
 
 import bench
-from bench import plot, readme
+from bench import plot, results
 from bench.cases import CASES, Case
-from bench.compare import changes
-from bench.contestants import PEERS, load
 from bench.measure import TOLERANCES, measure
-from bench.programs import MODES
-from bench.report import changed, report, wide_console
-from bench.results import Measurement, Results, append, by_cell, read, run_of
-from bench.runs import this_run
+from bench.peers import LOADERS, load
+from bench.programs import MODES, Mode
 from bench.shapes import DEFAULT, SHAPES, Shape, parse
-
-# The options that read files of measurements, by where they are kept.
-READING = {"source": "--from", "compare": "--compare", "readme": "--readme"}
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m bench",
         description=bench.__doc__,
-        epilog="Lists are separated by commas. The exit status is 1 where jaxent is wrong.",
+        epilog="LIST is separated by commas. The exit status is 1 if a result of jaxent is wrong.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = parser.add_argument_group("what to measure")
-    what.add_argument(
-        "--loss",
-        type=_cases,
-        default=CASES,
-        metavar="LIST",
-        help="losses whose names hold one of these; default: all",
-    )
-    what.add_argument(
+    add = parser.add_argument
+    shapes = ", ".join(map(str, SHAPES))
+    add("--loss", default="", metavar="LIST", help="parts of the names of cases; default: all")
+    add(
         "--shapes",
-        type=_shapes,
+        type=shapes_of,
         default=DEFAULT,
         metavar="LIST",
-        help=f"of {', '.join(map(str, SHAPES))}; or sizes such as 64x1000, with features for a"
-        " linear head 64x32x1000; or all of those named;"
-        f" default: {', '.join(shape.name for shape in DEFAULT)}",
+        help=f"of {shapes}; or sizes: 64x1000, for linear heads 64x32x1000; default: {DEFAULT}",
     )
-    what.add_argument(
-        "--dtype",
-        type=_some_of(TOLERANCES),
-        default=list(TOLERANCES),
-        metavar="LIST",
-        help=f"of {', '.join(TOLERANCES)}; default: all",
-    )
-    what.add_argument(
-        "--mode",
-        type=_some_of(MODES),
-        default=["grad"],
-        metavar="LIST",
-        help="value: the compiled mean; grad: that and its gradient; eager: the losses, called as"
-        " a user types it; default: grad",
-    )
-    what.add_argument(
-        "--against",
-        type=_some_of(PEERS),
-        default=["optax"],
-        metavar="LIST",
-        help=f"of {', '.join(PEERS)}, which must be installed; one that has no such loss takes no"
-        " part in it; default: optax",
-    )
-    what.add_argument(
-        "--rounds",
-        type=_rounds,
-        metavar="N",
-        help="how often everyone is timed; default: what fits into half a second, and at least 7",
-    )
-    files = parser.add_argument_group("files")
-    files.add_argument(
-        "--json",
-        type=_file,
-        metavar="FILE",
-        help="append every measurement as a line; bench/results.py describes its fields",
-    )
-    sources = files.add_mutually_exclusive_group()
-    sources.add_argument(
-        "--from",
-        dest="source",
-        type=_results,
-        metavar="FILE",
-        help="tabulate, and plot, what was measured into FILE, and measure nothing",
-    )
-    files.add_argument(
-        "--plot", type=_figure, metavar="FILE", help="draw everyone's time relative to jaxent's"
-    )
-    sources.add_argument(
-        "--compare",
-        nargs=2,
-        type=_results,
-        metavar=("OLD", "NEW"),
-        help="say what got faster or slower, beyond the spread, and measure nothing",
-    )
-    sources.add_argument(
-        "--readme",
-        type=_results,
-        metavar="FILE",
-        help="write a summary of what was measured into FILE to README.md, and measure nothing",
-    )
+    add("--dtype", nargs="+", choices=TOLERANCES, default=[*TOLERANCES], help="default: both")
+    add("--mode", nargs="+", choices=MODES, default=["grad"], help="default: grad")
+    add("--against", nargs="+", choices=LOADERS, default=[], help="peers beside optax or plain JAX")
+    add("--rounds", type=int, metavar="N", help="default: half a second, at least 7 rounds")
+    add("--csv", type=Path, metavar="FILE", help="append the results to a file")
+    add("--plot", type=Path, metavar="FILE", help="draw the results")
+    reading = parser.add_mutually_exclusive_group()
+    add = reading.add_argument
+    add("--from", dest="source", type=results_of, metavar="FILE", help="print results of a file")
+    add("--readme", type=results_of, metavar="FILE", help="write results of a file to README.md")
+    add("--compare", nargs=2, type=results_of, metavar=("OLD", "NEW"), help="print what changed")
     chosen = parser.parse_args(argv)
-    _refuse_what_is_ignored(parser, chosen)
+    parts = chosen.loss.split(",")
+    chosen.loss = [case for case in CASES if any(part in case.name for part in parts)]
+    if not (
+        chosen.source is not None or chosen.readme is not None or chosen.compare or cells(chosen)
+    ):
+        parser.error("no case has such a name and shape; linear heads take sizes like 64x32x1000")
     return chosen
 
 
-def _refuse_what_is_ignored(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
-    """Who reads a file of measurements measures nothing, and draws by --from alone."""
-    given = {name for name, x in vars(chosen).items() if x is not parser.get_default(name)}
-    for source in given & READING.keys():
-        drawing = {"plot"} if source == "source" else set()
-        for name in sorted(given - READING.keys() - drawing):
-            parser.error(f"argument --{name}: not allowed with argument {READING[source]}")
-
-
-def _cases(text: str) -> list[Case]:
-    parts = text.split(",")
-    if not all(part and any(part in case.name for case in CASES) for part in parts):
-        names = ", ".join(case.name for case in CASES)
-        raise argparse.ArgumentTypeError(f"must be parts of {names}, got {text!r}")
-    return [case for case in CASES if any(part in case.name for part in parts)]
-
-
-def _shapes(text: str) -> Sequence[Shape]:
-    if text == "all":
-        return SHAPES
+def shapes_of(text: str) -> list[Shape]:
     try:
-        return [parse(part) for part in text.split(",")]
-    except ValueError:
-        names = ", ".join(shape.name for shape in SHAPES)
-        message = f"must be all, names out of {names}, or sizes such as 64x1000, got {text}"
-        raise argparse.ArgumentTypeError(message) from None
+        return list(map(parse, text.split(",")))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _some_of(choices: Sequence[str] | dict[str, Any]) -> Callable[[str], list[str]]:
-    def chosen(text: str) -> list[str]:
-        names = text.split(",")
-        if not set(names) <= set(choices):
-            raise argparse.ArgumentTypeError(f"must be out of {', '.join(choices)}, got {text}")
-        return names
-
-    return chosen
-
-
-def _rounds(text: str) -> int:
-    most = 10**6
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}, got {text!r}")
-    return int(text)
-
-
-def _file(text: str) -> Path:
-    file = Path(text)
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"must be a file that can be written, got {text}")
-    return file
-
-
-def _figure(text: str) -> Path:
-    file = _file(text)
-    if file.suffix[1:].lower() not in plot.FORMATS:
-        formats = ", ".join(plot.FORMATS)
-        raise argparse.ArgumentTypeError(f"must end in one of {formats}, got {text}")
-    return file
-
-
-def _results(text: str) -> Results:
+def results_of(text: str) -> pd.DataFrame:
     try:
-        results = by_cell(read(Path(text)))
-        run_of(results)
+        return results.read(Path(text))
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return results
 
 
-def measured(chosen: argparse.Namespace, console: Console) -> list[Measurement]:
-    """Measures every cell that was chosen; writes each to the file as soon as it is there."""
+def cells(chosen: argparse.Namespace) -> list[tuple[Case, Mode, Shape, str]]:
+    every = product(chosen.loss, chosen.mode, chosen.shapes, chosen.dtype)
+    return [cell for cell in every if cell[0].linear == bool(cell[2].features)]
+
+
+def measured(chosen: argparse.Namespace) -> pd.DataFrame:
+    """Measures each cell, prints it, and appends it to the file."""
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compiling
-    contestants = [load(name) for name in ("jaxent", *chosen.against)]
-    run = this_run(chosen.against)
-    console.print(str(run), highlight=False)
-    cells = [
-        (case, mode, shape, dtype)
-        for case, mode, shape, dtype in product(
-            chosen.loss, chosen.mode, chosen.shapes, chosen.dtype
-        )
-        if case.linear == bool(shape.features)
-    ]
-    if not cells:
-        raise SystemExit(
-            "nothing to measure: linear losses take sizes like 64x32x1000, others like 64x1000"
-        )
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
-    found = []
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(cells))
-        for case, mode, shape, dtype in cells:
-            progress.update(task, description=f"{case.name}, {mode}, {shape} {dtype}")
-            new = measure(case, shape, dtype, mode, contestants, run, chosen.rounds)
-            if chosen.json:
-                append(chosen.json, new)
-            found += new
-            progress.advance(task)
-    return found
-
-
-def compare_results(old: Results, new: Results, console: Console) -> None:
-    console.print(f"old: {run_of(old)}\nnew: {run_of(new)}", highlight=False)
-    console.print(changed(changes(old, new), old, new))
-
-
-def tabulate(chosen: argparse.Namespace, console: Console) -> int:
-    """Measures or reads, prints and plots; the exit status tells whether jaxent is wrong."""
-    results = chosen.source
-    if results is None:
-        results = by_cell(measured(chosen, console))
-    else:
-        console.print(str(run_of(results)), highlight=False)
-    console.print(report(results))
-    if chosen.json:
-        console.print(f"appended to {chosen.json}", highlight=False)
-    if chosen.plot:
-        plot.save(results, chosen.plot)
-        console.print(f"drawn into {chosen.plot}", highlight=False)
-    return int(any(contest["jaxent"].wrong for contest in results.values()))
+    peers = {name: load(name) for name in chosen.against}
+    run = results.this_run(peers)
+    print(run)
+    found, comment = [], run
+    for case, mode, shape, dtype in cells(chosen):
+        losses = {"jaxent": case.jaxent, **case.baseline()}
+        losses |= {name: calls[case.name] for name, calls in peers.items() if case.name in calls}
+        new = measure(case, shape, dtype, mode, losses, chosen.rounds)
+        title, line = results.lines(pd.DataFrame(new))
+        print(*([] if found and found[-1]["loss"] == case.name else [title]), line, sep="\n")
+        if chosen.csv:
+            results.append(chosen.csv, new, comment)
+        found, comment = found + new, None
+    frame = pd.DataFrame(found)
+    frame.attrs["runs"] = [run]
+    return frame
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
-    console = wide_console()
     if chosen.compare:
-        old, new = chosen.compare
-        compare_results(old, new, console)
-    elif chosen.readme:
-        readme.rewrite(readme.README, chosen.readme)
+        changed = results.changes(*chosen.compare)
+        print(changed.to_string(index=False) if len(changed) else "no change beyond the spread")
+        return 0
+    if chosen.readme is not None:
+        results.rewrite(results.README, chosen.readme)
+        return 0
+    if chosen.source is not None:
+        found = chosen.source
+        print(*found.attrs["runs"], *results.lines(found), sep="\n")
     else:
-        return tabulate(chosen, console)
-    return 0
+        found = measured(chosen)
+    slower = results.behind(found)
+    print("\nSlower than a peer, geometric means over the shapes:")
+    print(slower.to_string() if len(slower) else "none")
+    if chosen.plot:
+        plot.save(found, chosen.plot)
+    return int(found[found.contestant == "jaxent"].wrong.notna().any())
 
 
 if __name__ == "__main__":

@@ -1,179 +1,142 @@
-"""Compiles the losses for accelerators that need not be there: `python -m bench.ahead`.
+"""Compiles the cases for an H200 and a TPU v5e, without either: `python -m bench.ahead`.
 
-The extra `ahead` brings the compilers of both kinds, on Linux: libtpu for TPUs, and NVIDIA's plugin
-of JAX with its assembler for GPUs, without a driver. For each loss the table gives what the program
-reads and writes in the device's memory, as XLA counts it, and its temporaries, both in units of the
-logits. An argument of their shape counts as much again wherever it is read.
+The extra `ahead` has the compilers, on Linux. A line gives the bytes that the value and, behind
+the stroke, value and gradient read and write in the device's memory, as XLA counts them, and their
+temporaries in brackets. Both are over the bytes of the logits. XLA counts the body of a loop once,
+so the bytes of a linear head are too few. `bench.mesh` compiles the sharded head.
 """
 
 import argparse
-import functools
 import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import pandas as pd
 from jax.experimental import topologies
 from jax.extend.backend import get_backend
 from jax.sharding import Sharding, SingleDeviceSharding
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from bench.cases import CASES, Case
-from bench.contestants import Contestant, load
+from bench.cases import CASES, Case, Loss
 from bench.programs import Mode, of_mean
-from bench.report import STYLE, number, wide_console
-from bench.results import append
+from bench.results import append, markdown
 from bench.shapes import Shape
 
-H200 = Path(__file__).with_name("h200.txtpb")
-# libtpu asks the machine for a TPU unless it is told of one.
-TPU_HOST = {
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-}
-SHAPE = Shape("Llama-2", 4096, 32000)
-DTYPES = ("float32", "bfloat16")
+SHAPE, HEAD_SHAPE = Shape("", 4096, 32000), Shape("", 4096, 32000, features=1024)
+DTYPES = "float32", "bfloat16"
 MODES: tuple[Mode, ...] = ("value", "grad")
+COMPILERS = ("jax", "jaxlib", "optax", "jax-cuda13-plugin", "nvidia-cuda-nvcc", "libtpu")
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """One loss of one library, compiled for one target."""
-
-    loss: str
-    rows: int
-    classes: int
-    dtype: str
-    mode: str  # value or grad
-    contestant: str
-    target: str
-    accessed: float  # bytes read and written, over those of the logits
-    temporaries: float  # bytes, over those of the logits
-    versions: Mapping[str, str]  # of the compilers' packages
-    day: str  # in UTC, as ISO 8601 has it
+def gpus(topology: str) -> Sequence[Any]:
+    """H200s: XLA asks for a description of the device."""
+    config = Path(__file__).with_name("h200.txtpb").read_text()
+    return topologies.get_topology_desc(
+        platform="cuda", topology_name="", topology=topology, target_config=config
+    ).devices
 
 
-def h200() -> Sharding:
-    """A GPU of Hopper's generation, by the description of the device that XLA asks for."""
-    description = topologies.get_topology_desc(
-        platform="cuda", topology_name="", topology="1x1x1", target_config=H200.read_text()
-    )
-    return SingleDeviceSharding(description.devices[0])
+def tpus(topology: str) -> Sequence[Any]:
+    """Chips of a TPU: libtpu looks for one unless it is told of one."""
+    os.environ["TPU_SKIP_MDS_QUERY"] = "1"
+    os.environ["TPU_ACCELERATOR_TYPE"] = "v5litepod-4"
+    os.environ["TPU_WORKER_HOSTNAMES"] = "localhost"
+    return topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
 
 
-def v5e() -> Sharding:
-    """One chip of a TPU v5e."""
-    os.environ.update(TPU_HOST)
-    description = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2")
-    return SingleDeviceSharding(description.devices[0])
+TARGETS: Mapping[str, Callable[[], Sharding]] = {
+    "h200": lambda: SingleDeviceSharding(gpus("1x1x1")[0]),
+    "v5e": lambda: SingleDeviceSharding(tpus("v5e:2x2")[0]),
+}
 
 
-TARGETS: Mapping[str, Callable[[], Sharding]] = {"h200": h200, "v5e": v5e}
-COMPILERS = {"h200": ("jax-cuda13-plugin", "nvidia-cuda-nvcc"), "v5e": ("libtpu",)}
+def versions() -> str:
+    return ", ".join(f"{package} {version(package)}" for package in COMPILERS)
 
 
-def compile_ahead(
-    contestant: Contestant, case: Case, shape: Shape, dtype: str, mode: Mode, sharding: Sharding
+def compile_for(target: Sharding, function: Loss, like: Sequence[Any]) -> Any:
+    """The program of a function of such arrays."""
+    placed = [jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=target) for x in like]
+    return jax.jit(function).trace(*placed).lower().compile()
+
+
+def costs(
+    case: Case, loss: Loss, shape: Shape, dtype: str, mode: Mode, target: Sharding
 ) -> tuple[float, float]:
     """The bytes that a loss accesses, and its temporaries, over those of the logits."""
-    arguments = case.arguments(Shape("", 1, shape.classes), dtype)
-    like = [
-        jax.ShapeDtypeStruct((shape.rows, *x.shape[1:]), x.dtype, sharding=sharding)
-        for x in arguments
-    ]
-    loss = of_mean(contestant.losses[case.name], mode)
-    executable: Any = jax.jit(loss).trace(*like).lower().compile()
-    logits = like[0].size * like[0].dtype.itemsize
-    memory = executable.memory_analysis()
-    return _accessed(executable) / logits, memory.temp_size_in_bytes / logits
+    function = of_mean(loss, mode, case.learned, case.drops)
+    program = compile_for(target, function, case.like(shape, dtype))
+    logits = case.logits(shape) * jnp.dtype(dtype).itemsize
+    return accessed(program) / logits, program.memory_analysis().temp_size_in_bytes / logits
 
 
-def _accessed(executable: Any) -> float:
-    costs = executable.cost_analysis()
-    if costs is None:
-        # The compiler for GPUs does not count; XLA's own analysis of the program does, which JAX
-        # has in no public module.
+def accessed(program: Any) -> float:
+    counted = program.cost_analysis()
+    if counted is None:
+        # The GPU's compiler does not count. XLA's own analysis does, which JAX has in no public
+        # module.
         xla = importlib.import_module("jax._src.lib").xla_client._xla
-        module = executable.runtime_executable().hlo_modules()[0]
-        costs = xla.hlo_module_cost_analysis(get_backend("cpu"), module)
-    return costs["bytes accessed"]
-
-
-def report(found: Sequence[Compiled]) -> Table:
-    """Bytes accessed and temporaries: a line for each loss, a column for target and library."""
-    columns = list(dict.fromkeys((c.target, c.contestant) for c in found))
-    table = Table(title="bytes accessed (temporaries), over those of the logits", **STYLE)
-    for heading in ("loss", "mode", "dtype"):
-        table.add_column(heading, no_wrap=True)
-    for target, contestant in columns:
-        table.add_column(f"{target}\n{contestant}", justify="right")
-    lines: dict[tuple[str, str, str], dict[tuple[str, str], str]] = {}
-    for c in found:
-        figures = f"{number(c.accessed)} ({number(c.temporaries)})"
-        lines.setdefault((c.loss, c.mode, c.dtype), {})[c.target, c.contestant] = figures
-    for line, cells in lines.items():
-        table.add_row(*line, *(cells.get(column, "") for column in columns))
-    return table
+        module = program.runtime_executable().hlo_modules()[0]
+        counted = xla.hlo_module_cost_analysis(get_backend("cpu"), module)
+    return counted["bytes accessed"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        "python -m bench.ahead",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="append each result as a line")
-    parser.add_argument("--loss", default="", help="losses whose names hold this; default: all")
-    parser.add_argument(
-        "--target", nargs="+", choices=TARGETS, default=list(TARGETS), help="default: both"
-    )
+    parser = argparse.ArgumentParser("python -m bench.ahead", description=__doc__)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="append the results to a file")
+    parser.add_argument("--loss", default="", help="a part of the names of cases; default: all")
+    parser.add_argument("--target", nargs="+", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument("--table", type=Path, metavar="FILE", help="print results as Markdown")
     chosen = parser.parse_args(argv)
+    if chosen.table:
+        print(table(chosen.table))
+        return 0
     jax.config.update("jax_platforms", "cpu")
-    shardings = {name: TARGETS[name]() for name in chosen.target}
-    packages = ["jax", "jaxlib", "optax", *(p for name in chosen.target for p in COMPILERS[name])]
-    result = functools.partial(
-        Compiled,
-        rows=SHAPE.rows,
-        classes=SHAPE.classes,
-        versions={package: version(package) for package in packages},
-        day=datetime.now(UTC).date().isoformat(),
-    )
-    cases = [case for case in CASES if chosen.loss in case.name and not case.linear]
-    if not cases:
-        parser.error(f"argument --loss: no loss on logits has {chosen.loss} in its name")
-    work = list(product(cases, MODES, DTYPES, shardings, map(load, ("jaxent", "optax"))))
-    found = []
-    for case, mode, dtype, target, contestant in track(work, console=Console(stderr=True)):
-        if case.name not in contestant.losses:
-            continue
-        accessed, temporaries = compile_ahead(
-            contestant, case, SHAPE, dtype, mode, shardings[target]
-        )
-        found.append(
-            result(
-                case.name,
-                dtype=dtype,
-                mode=mode,
-                contestant=contestant.name,
-                target=target,
-                accessed=accessed,
-                temporaries=temporaries,
-            )
-        )
-        if chosen.json:
-            append(chosen.json, [found[-1]])
-    wide_console().print(report(found))
+    targets = {name: TARGETS[name]() for name in chosen.target}
+    comment: str | None = versions()
+    cases = [c for c in CASES if chosen.loss in c.name and not c.public.startswith("sharded")]
+    for case in cases:
+        print(case.name)
+        shape = HEAD_SHAPE if case.linear else SHAPE
+        losses = {"jaxent": case.jaxent} | case.baseline()
+        for dtype, target in product(DTYPES, targets):
+            found = []
+            for contestant, loss in losses.items():
+                key = {"loss": case.name, "dtype": dtype, "target": target}
+                value, grad = (
+                    costs(case, loss, shape, dtype, mode, targets[target]) for mode in MODES
+                )
+                found.append(
+                    key
+                    | {"contestant": contestant, "value": value[0], "value_temp": value[1]}
+                    | {"grad": grad[0], "grad_temp": grad[1]}
+                )
+            print(f"  {dtype:8} {target:4} ", *map(line, found), sep="  ")
+            if chosen.csv:
+                append(chosen.csv, found, comment)
+                comment = None
     return 0
+
+
+def table(file: Path) -> str:
+    """Value / value and gradient in float32, and in bfloat16 where it differs, as Markdown."""
+    found = pd.read_csv(file, comment="#")
+    found = found[~found.loss.isin([case.name for case in CASES if case.linear])]
+    found["who"] = found.contestant.where(found.contestant == "jaxent", "optax or plain JAX")
+    found["bytes"] = found.value.map("{:.1f}".format) + " / " + found.grad.map("{:.1f}".format)
+    by = found.groupby(["loss", "target", "who"], sort=False).bytes
+    return markdown(by.agg(lambda b: ", ".join(dict.fromkeys(b))).unstack([1, 2], sort=False))
+
+
+def line(m: Mapping[str, Any]) -> str:
+    value, grad = (f"{m[k]:.2f} ({m[f'{k}_temp']:.2f})" for k in MODES)
+    return f"{m['contestant']:6} {value} / {grad} "
 
 
 if __name__ == "__main__":

@@ -1,29 +1,28 @@
-"""One cell measured: everyone judged, then those who are right timed, interleaved."""
+"""One case at one shape, dtype and mode: compares everyone's results, then times everyone."""
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, islice
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+import pandas as pd
 
-from bench.cases import Arguments, Case
-from bench.contestants import Contestant
-from bench.programs import Mode, Program, compiled, of_mean
-from bench.results import FLOOR, Measurement
-from bench.runs import Run
+from bench.cases import Arrays, Case, Loss
+from bench.programs import Mode, Program, compiled, of_mean, program
 from bench.shapes import Shape
-from bench.timing import rotations, timings
 
-# How far a value and a gradient may be from the formula's, relative to their norm. A peer that
-# keeps log-probabilities in bfloat16 rounds those of 1e5 classes, near -12, by up to 3e-2.
+FLOOR = "floor"
+# The errors of a value and a gradient that pass, over their norms. A peer that keeps
+# log-probabilities of 1e5 classes in bfloat16 rounds them, near -12, by up to 3e-2.
 TOLERANCES = {"float32": 1e-5, "bfloat16": 4e-2}
-OUTCOMES = {
-    "value": ("value",),
-    "grad": ("value", "gradient", "gradient by the kernel"),
-    "eager": ("losses",),
-}
+# Inputs in turn, enough to be larger than a core's caches.
+INPUT_BYTES, INPUTS = 2**26, (3, 64)
+# By default as many rounds as fit into this time, within bounds.
+SECONDS, ROUNDS = 0.5, (7, 100)
 
 
 def measure(
@@ -31,141 +30,118 @@ def measure(
     shape: Shape,
     dtype: str,
     mode: Mode,
-    contestants: Sequence[Contestant],
-    run: Run,
+    losses: Mapping[str, Loss],
     rounds: int | None = None,
-) -> list[Measurement]:
-    """Judges everyone who has the loss, and times those who are right, beside the floor."""
-    arguments = case.arguments(shape, dtype)
-    moved = moved_bytes(case, arguments, mode)
-    programs = {
-        contestant.name: contestant.program(
-            contestant.losses[case.name], mode, arguments, case.moving
-        )
-        for contestant in contestants
-        if case.name in contestant.losses
-    }
-    wrong = _complaints(case, dtype, mode, arguments, programs)
-    programs[FLOOR] = floor(case, mode, moved, arguments)
-    right = {name: program for name, program in programs.items() if name not in wrong}
-    seconds = timings(right, rotations(arguments), rounds)
-
-    def measurement(name: str, program: Program) -> Measurement:
-        taken = seconds.get(name, ())
-        low, median, high = np.quantile(taken, (0.25, 0.5, 0.75)) * 1e3 if taken else [None] * 3
-        return Measurement(
-            loss=case.name,
-            shape=shape.name,
-            rows=shape.rows,
-            classes=shape.classes,
-            features=shape.features,
-            dtype=dtype,
-            mode=mode,
-            contestant=name,
-            wrong=wrong.get(name),
-            rounds=len(taken),
-            low_ms=low,
-            median_ms=median,
-            high_ms=high,
-            moved_bytes=moved,
-            temp_bytes=program.temp_bytes,
-            compile_s=program.compile_s,
-            run=run,
-        )
-
-    return [measurement(name, program) for name, program in programs.items()]
+) -> list[dict[str, Any]]:
+    """A record for everyone: the median time, and quartiles of the time over jaxent's."""
+    arrays = case.arrays(shape, dtype)
+    programs = {name: program(name, loss, case, mode, arrays) for name, loss in losses.items()}
+    wrong = complaints(case, mode, arrays, programs, TOLERANCES[dtype])
+    programs[FLOOR] = compiled(floor(case), arrays)
+    right = {name: p for name, p in programs.items() if name not in wrong}
+    seconds = timings(right, rotations(arrays), rounds).reindex(columns=list(programs))
+    ratios = {name: seconds[name] / seconds["jaxent"] for name in programs}
+    return [
+        {
+            "loss": case.name,
+            "mode": mode,
+            "shape": str(shape),
+            "dtype": dtype,
+            "contestant": name,
+            "ms": seconds[name].median() * 1e3,
+            "low": ratios[name].quantile(0.25),
+            "ratio": ratios[name].median(),
+            "high": ratios[name].quantile(0.75),
+            "temp_mb": p.temp_bytes / 1e6,
+            "compile_s": p.compile_s,
+            "wrong": wrong.get(name),
+        }
+        for name, p in programs.items()
+    ]
 
 
-def moved_bytes(case: Case, arguments: Arguments, mode: Mode) -> int:
-    """What must move at the least.
-
-    Every array with more than one axis is read once. For a gradient those that move are read again
-    and their gradients are written; an eager call writes the losses, in the dtype of the first.
-    """
-    read = sum(x.nbytes for x in arguments if x.ndim == 2)
-    if mode == "value":
-        return read
-    if mode == "grad":
-        return read + 2 * sum(x.nbytes for x in arguments[: case.moving])
-    losses = jax.eval_shape(case.formula, *arguments)
-    return read + losses.size * arguments[0].itemsize
+def floor(case: Case) -> Loss:
+    """The least work: an exponential of each logit, or the product that makes the logits."""
+    if not case.linear:
+        return lambda z, *_: jnp.exp(z)
+    keys = case.public == "info_nce"
+    return lambda x, W, *_: x @ (W.T if keys else W)
 
 
-def floor(case: Case, mode: Mode, moved: int, arguments: Arguments) -> Program:
-    """What nobody can be much faster than.
-
-    Of a linear head its matrix products: one for a value, three with gradients. Of logits on a CPU
-    one elementwise exponential: a read, a write and what a loss computes. On an accelerator, which
-    computes while it waits for memory, a copy that moves the same bytes.
-    """
-    if case.linear:
-        return compiled(products if mode == "grad" else product, arguments)
-    if jax.default_backend() == "cpu":
-        return compiled(lambda logits, *_: jnp.exp(logits), arguments)
-    half = np.zeros(moved // 2, np.uint8)  # a copy reads and writes
-    program = compiled(jnp.copy, (half,))
-    return program._replace(place=lambda _: (jax.device_put(half),))
-
-
-def product(features: Array, kernel: Array, *_: Array) -> Array:
-    """The logits, alone."""
-    return _product(features, kernel, 1, 0)
-
-
-def products(features: Array, kernel: Array, *_: Array) -> tuple[Array, Array]:
-    """The logits, and what is shaped like gradients made of them."""
-    z = product(features, kernel).astype(features.dtype)
-    return _product(z, kernel, 1, 1), _product(features, z, 0, 0)
-
-
-def _product(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
-    contracted = ((a_axis,), (b_axis,)), ((), ())
-    return jax.lax.dot_general(a, b, contracted, preferred_element_type=jnp.float32)
-
-
-def _complaints(
-    case: Case,
-    dtype: str,
-    mode: Mode,
-    arguments: Arguments,
-    programs: Mapping[str, Program],
+def complaints(
+    case: Case, mode: Mode, arrays: Arrays, programs: Mapping[str, Program], tolerance: float
 ) -> dict[str, str]:
-    """What is wrong with whose numbers."""
-    exact = tuple(x if x.dtype == np.int32 else x.astype(np.float32) for x in arguments)
-    like = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in exact)
-    want = _outcome(_formula(case, mode, like), exact)
-    verdicts = {
-        name: disagreement(_outcome(program, arguments), want, OUTCOMES[mode], TOLERANCES[dtype])
-        for name, program in programs.items()
-    }
-    return {name: verdict for name, verdict in verdicts.items() if verdict}
+    """Everyone whose results differ from the formula's in float32."""
+    exact = [x if x.dtype.kind in "ib" else x.astype(np.float32) for x in arrays]
+    formula = case.plain
+    if mode != "eager":
+        formula = of_mean(formula, mode, case.learned, case.drops)
+    with jax.default_matmul_precision("highest"):
+        want = outcome(Program(jax.jit(formula)), exact)
+    found = {n: disagreement(outcome(p, arrays), want, tolerance) for n, p in programs.items()}
+    return {name: complaint for name, complaint in found.items() if complaint}
 
 
-@lru_cache(maxsize=1)  # the dtypes of a cell are judged by the same
-def _formula(case: Case, mode: Mode, like: tuple[jax.ShapeDtypeStruct, ...]) -> Program:
-    return compiled(
-        case.formula if mode == "eager" else of_mean(case.formula, mode, case.moving), like
-    )
-
-
-def _outcome(program: Program, arguments: Arguments) -> tuple[np.ndarray, ...]:
-    outcome = program.call(*program.place(arguments))
-    return tuple(map(program.fetch, jax.tree.leaves(outcome)))
+def outcome(p: Program, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The value and the gradients, or the losses."""
+    return [p.fetch(x) for x in jax.tree.leaves(p.call(*p.place(arrays)))]
 
 
 def disagreement(
-    got: Sequence[np.ndarray], want: Sequence[np.ndarray], names: Sequence[str], tolerance: float
+    got: Sequence[np.ndarray], want: Sequence[np.ndarray], tolerance: float
 ) -> str | None:
-    """What is wrong with a contestant's outcome, or None."""
-    for name, g, w in zip(names[: len(want)], got, want, strict=True):
-        # Keras has some elementwise losses as means over the last axis only.
-        w = w.mean(axis=tuple(range(g.ndim, w.ndim)))
+    for name, g, w in zip(("value", "gradient", "gradient by the kernel"), got, want, strict=False):
+        w = w.mean(axis=tuple(range(g.ndim, w.ndim)))  # some peers return means
         if g.shape != w.shape:
-            return f"{name} of shape {g.shape} where it is {w.shape}"
-        if not np.all(np.isfinite(g)):
-            return f"{name} NaN or infinite"
-        # In rows of one class it is 0, and so is what everyone makes of it.
+            return f"{name} of shape {g.shape} instead of {w.shape}"
         error = np.linalg.norm(g - w) / max(np.linalg.norm(w), np.finfo(np.float32).tiny)
         if not error <= tolerance:
-            return f"{name} off by {error:.1e} of its norm, {tolerance:.0e} allowed"
+            return f"{name} off by {error:.1e} of its norm"
     return None
+
+
+def rotations(arrays: Arrays) -> list[Arrays]:
+    """One draw, its rows rotated: drawing each input would take longer than timing it."""
+    n = int(np.clip(INPUT_BYTES // sum(x.nbytes for x in arrays), *INPUTS))
+    return [tuple(np.roll(x, i * len(x) // n, axis=0) for x in arrays) for i in range(n)]
+
+
+def timings(
+    programs: Mapping[str, Program], inputs: Sequence[Arrays], rounds: int | None = None
+) -> pd.DataFrame:
+    """The seconds of everyone, a row for each round, after two rounds to warm up."""
+    # Programs that place alike share their arrays.
+    placed = {place: [*map(place, inputs)] for place in {p.place for p in programs.values()}}
+    measured = interleaved(
+        {name: p.call for name, p in programs.items()},
+        {name: placed[p.place] for name, p in programs.items()},
+    )
+    # The first call takes several times as long.
+    _, warm = next(measured), next(measured)
+    if rounds is None:
+        rounds = int(np.clip(SECONDS / sum(warm.values()), *ROUNDS))
+    return pd.DataFrame(islice(measured, rounds))
+
+
+def interleaved(
+    calls: Mapping[str, Loss], inputs: Mapping[str, Sequence[Sequence[Any]]]
+) -> Iterator[dict[str, float]]:
+    """Yields the seconds of each call, round after round.
+
+    The order is random and the inputs take turns. So nobody always finds the caches that the same
+    other call left, and nobody finds its own input in them.
+    """
+    shuffled = random.Random(0)
+    turn = count()
+    while True:
+        order = shuffled.sample(list(calls), len(calls))
+        yield {name: seconds_of(calls[name], inputs[name], next(turn)) for name in order}
+
+
+def seconds_of(call: Loss, inputs: Sequence[Sequence[Any]], turn: int) -> float:
+    arguments = inputs[turn % len(inputs)]
+    start = time.perf_counter()
+    result = call(*arguments)
+    stop = time.perf_counter()
+    del result  # the clock does not count freeing it
+    return stop - start

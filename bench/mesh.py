@@ -1,38 +1,30 @@
-"""Compiles the linear loss for meshes that need not be there: `python -m bench.mesh`.
+"""Compiles the sharded linear head for meshes that need not be there: `python -m bench.mesh`.
 
-With the extra `ahead`, as `bench.ahead`. For each mesh the table gives what a device holds of
-features and kernel, its temporaries, and what devices send each other in a step of value and
-gradients: for each kind of collective how often, and the bytes of its results on a device.
+The compilers are those of `bench.ahead`. A line for each mesh gives what a device holds of features
+and kernel, its temporaries, and what it receives in a step of value and gradients: how many
+collectives of each kind, and the bytes of their results.
 """
 
 import argparse
-import functools
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.experimental import topologies
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 import jaxent
-from bench.ahead import COMPILERS, H200, TPU_HOST
-from bench.report import STYLE, wide_console
+from bench.ahead import gpus, tpus, versions
 from bench.results import append
 
 KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
-DTYPE = "bfloat16"
-# Two of a few numbers a row and one of each gradient; a kernel split by features, to and fro.
+# Two reductions of a few numbers a row, one of each gradient, and a kernel that is gathered.
 MOST = {"all-reduce": 4, "all-gather": 1, "reduce-scatter": 1}
 
 
@@ -45,7 +37,7 @@ class Collective(NamedTuple):
 
 
 def collectives(text: str) -> list[Collective]:
-    """Those of a program's text, those of single numbers left out: they are anyone's."""
+    """Those of a program's text, without those of single numbers."""
     found = []
     for made, kind in re.findall(rf" = (.*?) ({KINDS})(?:-start)?\(", text):
         arrays = re.findall(r"([a-z]+)(\d+)\[([\d,]+)\]", made)
@@ -56,8 +48,12 @@ def collectives(text: str) -> list[Collective]:
     return found
 
 
-@dataclass(frozen=True)
-class Target:
+def too_many(sent: Mapping[str, tuple[int, int]]) -> bool:
+    """Whether there are more collectives of a kind than the loss needs."""
+    return any(count > MOST.get(kind, 0) for kind, (count, _) in sent.items())
+
+
+class Target(NamedTuple):
     """A mesh of devices, data × vocab, and the head that is split over it."""
 
     devices: Callable[[], Sequence[Any]]
@@ -68,58 +64,21 @@ class Target:
     feature_axis: str | None = None
 
 
-@dataclass(frozen=True)
-class Split:
-    """What a device of a mesh holds and is sent in one step."""
-
-    target: str
-    mesh: tuple[int, int]
-    rows: int
-    features: int
-    classes: int
-    argument_bytes: int
-    temp_bytes: int
-    collectives: Mapping[str, tuple[int, int]]  # how many of a kind, and their bytes together
-    versions: Mapping[str, str]
-
-
-def tpus(name: str) -> Sequence[Any]:
-    os.environ.update(TPU_HOST)
-    return topologies.get_topology_desc(platform="tpu", topology_name=name).devices
-
-
-def h200s() -> Sequence[Any]:
-    description = topologies.get_topology_desc(
-        platform="cuda", topology_name="", topology="1x1x8", target_config=H200.read_text()
-    )
-    return description.devices
-
-
 TARGETS: Mapping[str, Target] = {
-    "8 H200": Target(h200s, (2, 4), 16384, 4096, 128256),
-    "v5e 4x4": Target(functools.partial(tpus, "v5e:4x4"), (4, 4), 32768, 4096, 128256),
-    "1024 v5p": Target(
-        functools.partial(tpus, "v5p:8x8x16"), (16, 64), 131072, 16384, 128256, "data"
-    ),
+    "8 H200": Target(partial(gpus, "1x1x8"), (2, 4), 16384, 4096, 128256),
+    "v5e 4x4": Target(partial(tpus, "v5e:4x4"), (4, 4), 32768, 4096, 128256),
+    "1024 v5p": Target(partial(tpus, "v5p:8x8x16"), (16, 64), 131072, 16384, 128256, "data"),
 }
 
 
-def split(name: str, target: Target, versions: Mapping[str, str]) -> Split:
-    """Compiles value and gradients of the mean, of one chunk of rows a device."""
-    devices = np.array(target.devices()).reshape(target.mesh)
-    mesh = Mesh(devices, ("data", "vocab"))
+def compiled(target: Target) -> Any:
+    """Value and gradients of the mean, with all rows of a device in one chunk."""
+    mesh = Mesh(np.array(target.devices()).reshape(target.mesh), ("data", "vocab"))
 
     def like(shape, dtype, *spec):
-        return jax.ShapeDtypeStruct(
-            shape, dtype, sharding=NamedSharding(mesh, PartitionSpec(*spec))
-        )
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, P(*spec)))
 
-    arguments = (
-        like((target.rows, target.features), DTYPE, "data"),
-        like((target.features, target.classes), DTYPE, target.feature_axis, "vocab"),
-        like((target.rows,), "int32", "data"),
-    )
-    loss = functools.partial(
+    loss = partial(
         jaxent.sharded_linear_softmax_cross_entropy,
         mesh=mesh,
         data_axis="data",
@@ -128,59 +87,48 @@ def split(name: str, target: Target, versions: Mapping[str, str]) -> Split:
         reduction="mean",
         max_logits_bytes=2**40,
     )
-    program: Any = jax.jit(jax.value_and_grad(loss, (0, 1))).trace(*arguments).lower().compile()
-    memory, sent = program.memory_analysis(), {}
-    for kind, _, size in collectives(program.as_text()):
-        count, total = sent.get(kind, (0, 0))
-        sent[kind] = count + 1, total + size
-    sizes = target.mesh, target.rows, target.features, target.classes
-    held = memory.argument_size_in_bytes, memory.temp_size_in_bytes
-    return Split(name, *sizes, *held, sent, versions)
+    arguments = (
+        like((target.rows, target.features), "bfloat16", "data"),
+        like((target.features, target.classes), "bfloat16", target.feature_axis, "vocab"),
+        like((target.rows,), "int32", "data"),
+    )
+    return jax.jit(jax.value_and_grad(loss, (0, 1))).trace(*arguments).lower().compile()
 
 
-def too_many(sent: Mapping[str, tuple[int, int]]) -> bool:
-    """Whether there are more collectives of a kind than the loss needs."""
-    return any(count > MOST.get(kind, 0) for kind, (count, _) in sent.items())
-
-
-def report(found: Sequence[Split]) -> Table:
-    table = Table(title="per device and step: MB, and how many of a kind", **STYLE)
-    for heading in ("target", "mesh", "rows×features×classes", "arguments", "temporaries", "sent"):
-        table.add_column(heading, no_wrap=heading != "sent")
-    for s in found:
-        sent = ", ".join(
-            f"{n} {kind} {size / 1e6:.1f}" for kind, (n, size) in s.collectives.items()
-        )
-        table.add_row(
-            s.target,
-            "×".join(map(str, s.mesh)),
-            f"{s.rows}×{s.features}×{s.classes}",
-            f"{s.argument_bytes / 1e6:.0f}",
-            f"{s.temp_bytes / 1e6:.0f}",
-            sent,
-        )
-    return table
+def sent(text: str) -> dict[str, tuple[int, int]]:
+    """How many collectives of each kind, and their bytes together."""
+    found: dict[str, tuple[int, int]] = {}
+    for kind, _, size in collectives(text):
+        count, total = found.get(kind, (0, 0))
+        found[kind] = count + 1, total + size
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        "python -m bench.mesh",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="append each result as a line")
+    parser = argparse.ArgumentParser("python -m bench.mesh", description=__doc__)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="append the results to a file")
     parser.add_argument("--target", nargs="+", choices=TARGETS, default=list(TARGETS))
     chosen = parser.parse_args(argv)
     jax.config.update("jax_platforms", "cpu")
-    packages = ["jax", "jaxlib", *(p for of in COMPILERS.values() for p in of)]
-    versions = {package: version(package) for package in packages}
-    found = []
-    for name in track(chosen.target, console=Console(stderr=True)):
-        found.append(split(name, TARGETS[name], versions))
-        if chosen.json:
-            append(chosen.json, [found[-1]])
-    wide_console().print(report(found))
-    return int(any(too_many(s.collectives) for s in found))
+    found, many = [], False
+    for name in chosen.target:
+        program = compiled(TARGETS[name])
+        memory, by_kind = program.memory_analysis(), sent(program.as_text())
+        many |= too_many(by_kind)
+        found.append(
+            {
+                "target": name,
+                "arguments_mb": memory.argument_size_in_bytes / 1e6,
+                "temporaries_mb": memory.temp_size_in_bytes / 1e6,
+                "sent": ", ".join(
+                    f"{n} {k} {size / 1e6:.1f} MB" for k, (n, size) in by_kind.items()
+                ),
+            }
+        )
+        print(*(f"{key} {x}" for key, x in found[-1].items()), sep="  ")
+    if chosen.csv:
+        append(chosen.csv, found, versions())
+    return int(many)
 
 
 if __name__ == "__main__":

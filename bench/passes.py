@@ -1,29 +1,26 @@
 """What a compiled loss spends its time on, on the device that JAX finds.
 
 XLA compiles a loss to passes over its arrays, each a fusion of operations or one operation alone.
-For jaxent's and optax's programs a table lists the passes that take 1 % of the time or more: the
-operations in it (`ynn:` before those that XLA hands to a library of its own on the CPU), the shape
-that it writes, and the milliseconds that it takes per call, by JAX's profiler.
+For jaxent and its peer a table lists the passes that take 1 % of the time or more: milliseconds of
+a call by JAX's profiler, the shape that the pass writes, and its operations. XLA's CPU compiler
+hands those behind `ynn:` to a library.
 """
 
 import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 import jax
-from rich.table import Table
 
-from bench.cases import CASES, Case
-from bench.contestants import load
-from bench.programs import MODES, Mode, of_mean
-from bench.report import STYLE, wide_console
+from bench.cases import CASES, Case, Loss
+from bench.measure import TOLERANCES, rotations
+from bench.programs import Mode, of_mean
 from bench.shapes import Shape, parse
-from bench.timing import rotations
 
 CALLS = 20
 LEAST_SHARE = 0.01
@@ -54,26 +51,27 @@ def instructions(program: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def passes(case: Case, loss: Any, shape: Shape, dtype: str, mode: Mode) -> tuple[float, list[Pass]]:
-    """The milliseconds of a call, and its passes in the order of the time that they take."""
-    inputs = [jax.device_put(x) for x in rotations(case.arguments(shape, dtype))]
-    compiled = jax.jit(of_mean(loss, mode)).lower(*inputs[0]).compile()
+def passes(case: Case, loss: Loss, shape: Shape, dtype: str, mode: Mode) -> list[Pass]:
+    """The passes of a program, the longest first."""
+    inputs = [jax.device_put(x) for x in rotations(case.arrays(shape, dtype))]
+    function = of_mean(loss, mode, case.learned, case.drops)
+    compiled = jax.jit(function).lower(*inputs[0]).compile()
     jax.block_until_ready(compiled(*inputs[0]))
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             for call in range(CALLS):
                 jax.block_until_ready(compiled(*inputs[call % len(inputs)]))
         (file,) = Path(folder).rglob("*.xplane.pb")
-        durations = _durations(jax.profiler.ProfileData.from_file(str(file)))
+        durations = durations_of(jax.profiler.ProfileData.from_file(str(file)))
     found = [
-        Pass(*what, _per_call(durations[name]))
+        Pass(*what, median(durations[name]) * len(durations[name]) / CALLS)
         for name, what in instructions(compiled.as_text() or "").items()
         if name in durations
     ]
-    return sum(p.ms for p in found), sorted(found, key=lambda p: -p.ms)
+    return sorted(found, key=lambda p: -p.ms)
 
 
-def _durations(profile: Any) -> dict[str, list[float]]:
+def durations_of(profile: Any) -> dict[str, list[float]]:
     """The milliseconds of every event, by its name."""
     found: dict[str, list[float]] = {}
     for plane in profile.planes:
@@ -83,54 +81,31 @@ def _durations(profile: Any) -> dict[str, list[float]]:
     return found
 
 
-def _per_call(durations: Sequence[float]) -> float:
-    return median(durations) * len(durations) / CALLS
-
-
-def report(title: str, ms: float, found: Sequence[Pass]) -> Table:
-    """A table of the passes that matter."""
-    table = Table(title=f"{title}: {ms:.2f} ms", title_justify="left", title_style="bold", **STYLE)
-    table.add_column("ms", justify="right")
-    table.add_column("writes", no_wrap=True)
-    table.add_column("operations")
-    for one in found:
-        if one.ms >= LEAST_SHARE * ms:
-            table.add_row(f"{one.ms:.2f}", one.shape, one.operations)
-    return table
+def report(found: Sequence[Pass]) -> str:
+    """A line for each pass that matters, below their sum."""
+    ms = sum(p.ms for p in found)
+    long = [p for p in found if p.ms >= LEAST_SHARE * ms]
+    return "\n".join([f"{ms:.2f} ms", *(f"{p.ms:8.2f}  {p.shape:20} {p.operations}" for p in long)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        "python -m bench.passes",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    names: Mapping[str, Case] = {case.name: case for case in CASES}
-    parser.add_argument("loss", choices=names, metavar="LOSS", help=f"of {', '.join(names)}")
+    parser = argparse.ArgumentParser("python -m bench.passes", description=__doc__)
+    parser.add_argument("loss", help="the name of a case of `python -m bench`")
     parser.add_argument(
-        "--shape",
-        type=parse,
-        default=parse("ImageNet"),
-        metavar="SHAPE",
-        help="a name or sizes, as of `python -m bench`; default: ImageNet",
+        "--shape", type=parse, help="default: ImageNet, for linear heads DALL-E head"
     )
-    parser.add_argument(
-        "--dtype", choices=("float32", "bfloat16"), default="float32", help="default: float32"
-    )
-    modes = [mode for mode in MODES if mode != "eager"]
-    parser.add_argument("--mode", choices=modes, default="grad", help="default: grad")
+    parser.add_argument("--dtype", choices=TOLERANCES, default="float32")
+    parser.add_argument("--mode", choices=("value", "grad"), default="grad")
     chosen = parser.parse_args(argv)
-    case = names[chosen.loss]
-    if case.linear != bool(chosen.shape.features):
-        parser.error(
-            "argument --shape: linear losses take sizes like 64x32x1000, others like 64x1000"
-        )
-    out = wide_console()
-    for contestant in map(load, ("jaxent", "optax")):
-        if case.name in contestant.losses:
-            loss = contestant.losses[case.name]
-            title = f"{contestant.name}, {chosen.mode}, {chosen.shape} {chosen.dtype}"
-            out.print(report(title, *passes(case, loss, chosen.shape, chosen.dtype, chosen.mode)))
+    case = next((case for case in CASES if case.name == chosen.loss), None)
+    if case is None:
+        parser.error(f"argument loss: must be one of {'; '.join(case.name for case in CASES)}")
+    shape = chosen.shape or parse("DALL-E head" if case.linear else "ImageNet")
+    if case.linear != bool(shape.features):
+        parser.error("argument --shape: linear heads take sizes like 64x32x1000, others 64x1000")
+    for contestant, loss in ({"jaxent": case.jaxent} | case.baseline()).items():
+        found = passes(case, loss, shape, chosen.dtype, chosen.mode)
+        print(f"{contestant}, {chosen.mode}, {shape} {chosen.dtype}: {report(found)}")
     return 0
 
 

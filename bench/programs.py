@@ -1,17 +1,17 @@
-"""A loss made ready to run in a mode: compiled by JAX, or called through PyTorch.
+"""A loss, ready to run in a mode.
 
 value   the mean of the losses, compiled
-grad    the mean and its gradients by what is learned from: logits, or features and kernel; compiled
-eager   the losses themselves, the function called as a user types it
+grad    the mean and its gradients by the logits, or by features and kernel, compiled
+eager   the losses, the function called without `jax.jit`
 
-PyTorch compiles nothing: there, `value` and `grad` are the calls of a training loop written in it.
+PyTorch compiles nothing. There `value` and `grad` are the calls of a training loop.
 """
 
+import importlib
 import inspect
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
@@ -19,117 +19,91 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bench.cases import Arguments
+from bench.cases import Case, Loss
 
 Mode = Literal["value", "grad", "eager"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-IN_WORDS: dict[str, str] = {
-    "value": "the mean, compiled",
-    "grad": "the mean and its gradient, compiled",
-    "eager": "the losses, not compiled by the caller",
-}
-TORCH_DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
 
 class Program(NamedTuple):
-    """What runs, how NumPy's arrays get to it and its own back, and what compiling it gave."""
+    """A call that returns when its work is done. `place` makes its arguments of NumPy's arrays."""
 
-    call: Callable[..., Any]  # returns when the work is done
-    place: Callable[[Arguments], tuple[Any, ...]]
-    fetch: Callable[[Any], np.ndarray]
-    temp_bytes: int | None = None
-    compile_s: float | None = None
+    call: Loss
+    place: Callable[[Any], Sequence[Any]] = jax.device_put
+    fetch: Callable[[Any], np.ndarray] = lambda x: np.asarray(x).astype(np.float32)
+    temp_bytes: float = np.nan  # of the compiled program
+    compile_s: float = np.nan
 
 
-def through_jax(
-    loss: Callable[..., Array], mode: Mode, arguments: Arguments, moving: int = 1
-) -> Program:
-    """A loss that takes and returns JAX's arrays."""
+def program(contestant: str, loss: Loss, case: Case, mode: Mode, arrays: Sequence[Any]) -> Program:
+    if contestant == "torch":
+        return of_torch(loss, case, mode)
     if mode == "eager":
-        return Program(_finished(loss), jax.device_put, _from_jax)
-    return compiled(of_mean(loss, mode, moving), arguments)
+        return Program(finished(loss))
+    return compiled(of_mean(loss, mode, case.learned, case.drops), arrays)
 
 
-def of_mean(loss: Callable[..., Array], mode: Mode, moving: int = 1) -> Callable[..., Any]:
-    """The mean of a loss, or that and its gradients by the first arguments.
+def of_mean(
+    loss: Loss, mode: Mode, learned: tuple[int, ...] = (0,), drops: bool = False
+) -> Callable[..., Any]:
+    """The mean of a loss, or the mean and its gradients.
 
-    A loss that takes a reduction is told so, as it is in a training step: it may make its sums or
-    gradients in another way then.
+    A loss with a `reduction` takes the mean itself, as in a training step.
     """
     if "reduction" in inspect.signature(loss).parameters:
-        loss = partial(loss, reduction="mean")
+        mean = partial(loss, reduction="mean")
+    else:
 
-    def mean(*arguments: Array) -> Array:
-        return jnp.mean(loss(*arguments))
+        def mean(*arrays: Array) -> Array:
+            return jnp.mean(loss(*arrays), where=arrays[-1] if drops else None)
 
-    return jax.value_and_grad(mean, tuple(range(moving))) if mode == "grad" else mean
+    return jax.value_and_grad(mean, learned) if mode == "grad" else mean
 
 
-def compiled(
-    function: Callable[..., Any], arguments: Sequence[np.ndarray | jax.ShapeDtypeStruct]
-) -> Program:
-    """A function compiled for such arguments from nothing, with the time that it took."""
-    like = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arguments]
-    jax.clear_caches()  # what has been traced before, in part, would seem to compile faster
+def compiled(function: Callable[..., Any], arrays: Sequence[Any]) -> Program:
+    """The function compiled for such arrays, with the time that it took."""
+    like = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays]
+    jax.clear_caches()  # parts that are traced already would seem to compile faster
     start = time.perf_counter()
     executable = jax.jit(function).lower(*like).compile()
     seconds = time.perf_counter() - start
-    memory = executable.memory_analysis()  # None where a backend doesn't tell
-    temporaries = memory and memory.temp_size_in_bytes
-    return Program(_finished(executable), jax.device_put, _from_jax, temporaries, seconds)
+    memory = executable.memory_analysis()  # None on some backends
+    temporaries = memory.temp_size_in_bytes if memory else np.nan
+    return Program(finished(executable), temp_bytes=temporaries, compile_s=seconds)
 
 
-def _finished(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments: jax.block_until_ready(function(*arguments))
+def finished(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arrays: jax.block_until_ready(function(*arrays))
 
 
-def _from_jax(x: Array) -> np.ndarray:
-    return np.asarray(x).astype(np.float32)
+def of_torch(loss: Loss, case: Case, mode: Mode) -> Program:
+    """A loss of PyTorch's tensors, on the kind of device that JAX uses."""
+    torch = importlib.import_module("torch")
+    device = {"cpu": "cpu", "gpu": "cuda"}[jax.default_backend()]
+    learned = len(case.learned)
 
-
-def through_torch(
-    torch: ModuleType,
-    loss: Callable[..., Any],
-    mode: Mode,
-    arguments: Arguments,
-    moving: int = 1,
-) -> Program:
-    """A loss that takes PyTorch's tensors and a reduction, on the kind of device that JAX uses."""
-    del arguments  # nothing is compiled for them
-    backend = jax.default_backend()
-    if backend not in TORCH_DEVICES:
-        raise RuntimeError(f"torch can't be timed beside JAX on {backend}")
-    device = TORCH_DEVICES[backend]
-
-    def value(*tensors):
-        with torch.no_grad():
-            return loss(*tensors, reduction="mean")
-
-    def grad(*tensors):
-        leaves = [tensor.detach().requires_grad_() for tensor in tensors[:moving]]
-        mean = loss(*leaves, *tensors[moving:], reduction="mean")
-        return mean, *torch.autograd.grad(mean, leaves)
-
-    def eager(*tensors):
-        return loss(*tensors, reduction="none")
-
-    function = {"value": value, "grad": grad, "eager": eager}[mode]
+    def run(*tensors):
+        if mode == "eager":
+            return loss(*tensors, reduction="none")
+        with torch.set_grad_enabled(mode == "grad"):
+            leaves = [x.detach().requires_grad_(mode == "grad") for x in tensors[:learned]]
+            mean = loss(*leaves, *tensors[learned:], reduction="mean")
+            return (mean, *torch.autograd.grad(mean, leaves)) if mode == "grad" else mean
 
     def call(*tensors):
-        outcome = function(*tensors)
+        outcome = run(*tensors)
         if device == "cuda":
             torch.cuda.synchronize()
         return outcome
 
-    def place(arguments: Arguments) -> tuple[Any, ...]:
-        return tuple(_to_torch(torch, x).to(device) for x in arguments)
+    def tensor(x):
+        if x.dtype == jnp.bfloat16:  # NumPy and PyTorch share its bits alone
+            x = torch.from_numpy(x.view(np.int16)).view(torch.bfloat16)
+        else:
+            x = torch.from_numpy(x.astype(np.int64) if x.dtype == np.int32 else x)
+        return x.to(device)
 
-    return Program(call, place, lambda x: x.detach().float().cpu().numpy())
+    def fetch(x):
+        return x.detach().float().cpu().numpy()
 
-
-def _to_torch(torch: ModuleType, x: np.ndarray) -> Any:
-    if x.dtype == jnp.bfloat16:  # of which torch knows the bits, not NumPy's dtype
-        return torch.from_numpy(x.view(np.int16)).view(torch.bfloat16)
-    if x.dtype == np.int32:  # class numbers must be int64
-        x = x.astype(np.int64)
-    return torch.from_numpy(x)
+    return Program(call, lambda arrays: [*map(tensor, arrays)], fetch)

@@ -1,124 +1,187 @@
-"""Measurements, and the files they are kept in: one JSON object a line, appended.
+"""Measurements: the file that keeps them, how two files differ, and the README's section.
 
-`Measurement` is the schema; `run` is a nested object with the fields of `Run`. A later run of the
-same cell counts in place of an earlier one.
+A file has a header and one line for each contestant of a case, mode, shape and dtype:
+
+ms                  the median time of a call, empty if the result is wrong
+low, ratio, high    quartiles and median of its time over jaxent's in the same round
+temp_mb, compile_s  the temporaries of the compiled program, and the time to compile it
+wrong               what is wrong with the result
+
+Comments name the machine and the versions of each run. A later run replaces an earlier one.
 """
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+import math
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from bench.runs import Run
-from bench.shapes import Shape
+import jax
+import pandas as pd
 
-FLOOR = "floor"
-
-
-class Cell(NamedTuple):
-    """What contestants are compared in: one loss at one shape and dtype, in one mode."""
-
-    loss: str
-    shape: Shape
-    dtype: str
-    mode: str
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One contestant in one cell.
-
-    The three times are the median and the quartiles over the rounds; they are null for a contestant
-    whose numbers are wrong, which is not timed. The floor is a contestant, too.
-    """
-
-    loss: str  # jaxent's name of it
-    shape: str  # the name in `bench.shapes`, or empty
-    rows: int
-    classes: int
-    dtype: str
-    mode: str  # value, grad or eager
-    contestant: str  # jaxent, a peer, or "floor"
-    wrong: str | None  # what is wrong with its numbers
-    rounds: int  # how often it was timed
-    low_ms: float | None
-    median_ms: float | None
-    high_ms: float | None
-    moved_bytes: int  # what must move between memory and processor at the least
-    temp_bytes: int | None  # the compiled program's temporaries, where there is one
-    compile_s: float | None  # tracing, lowering and compiling it, nothing cached
-    run: Run
-    features: int = 0  # of a linear head; 0 for losses of logits
-
-    @property
-    def cell(self) -> Cell:
-        shape = Shape(self.shape, self.rows, self.classes, self.features)
-        return Cell(self.loss, shape, self.dtype, self.mode)
-
-    @property
-    def gb_per_s(self) -> float | None:
-        """The rate at which the bytes that must move have moved."""
-        return self.median_ms and self.moved_bytes / self.median_ms / 1e6
+CELL = ["loss", "mode", "shape", "dtype"]
+README = Path(__file__).parents[1] / "README.md"
+BEGIN = "<!-- measured: written by `python -m bench --readme FILE` -->"
+END = "<!-- end of what was measured -->"
+IN_WORDS = {
+    "grad": "the mean and its gradient, compiled",
+    "value": "the mean, compiled",
+    "eager": "the losses, not compiled by the caller",
+}
+LEAST_CHANGE = 1.05
 
 
-Contest = Mapping[str, Measurement]  # by contestant
-Results = Mapping[Cell, Contest]
+def this_run(peers: Iterable[str]) -> str:
+    """The day, the machine and the versions of what is timed."""
+    device = jax.devices()[0]
+    cpuinfo = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    cpu = named[1] if named else platform.machine()
+    versions = ", ".join(f"{p} {version(p)}" for p in ("jax", "jaxlib", "optax", *peers))
+    where = f"{cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    if device.platform != "cpu":
+        where = f"{device.device_kind}, host {where}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, on {where}; {versions}"
 
 
-def append(file: Path, records: Iterable[Any]) -> None:
-    """Measurements, or records of another dataclass, to a file of one kind."""
+def append(file: Path, records: Sequence[Mapping[str, Any]], comment: str | None = None) -> None:
+    """Adds records to a CSV file, behind a comment. A new file gets a header."""
+    new = not file.exists()
     with file.open("a") as lines:
-        for record in records:
-            lines.write(json.dumps(asdict(record)) + "\n")
+        if comment:
+            lines.write(f"# {comment}\n")
+        pd.DataFrame(records).to_csv(lines, header=new, index=False, float_format="%.4g")
 
 
-def read(file: Path) -> list[Measurement]:
-    found = [_measurement(file, line) for line in file.read_text().splitlines()]
-    if not found:
-        raise ValueError(f"{file} holds no measurement")
+def read(file: Path) -> pd.DataFrame:
+    """The measurements, those of a later run in place of an earlier one's."""
+    found = pd.read_csv(file, comment="#", dtype={"wrong": object})
+    if missing := {*CELL, "contestant", "ms", "ratio"} - {*found.columns}:
+        raise ValueError(f"{file} has no {', '.join(sorted(missing))}: it is not of this bench")
+    found = found.drop_duplicates([*CELL, "contestant"], keep="last")
+    found.attrs["runs"] = [x[2:] for x in file.read_text().splitlines() if x.startswith("# ")]
     return found
 
 
-def _measurement(file: Path, line: str) -> Measurement:
-    try:
-        fields = json.loads(line)
-        return Measurement(**fields | {"run": Run(**fields["run"])})
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"{file} holds a line that is no measurement of `python -m bench`: {line[:60]}"
-        raise ValueError(message) from error
+def lines(found: pd.DataFrame) -> list[str]:
+    """A line for each cell, behind the name of its loss."""
+    text = []
+    for loss, of_loss in found.groupby("loss", sort=False):
+        text.append(f"{loss}")
+        for _, cell in of_loss.groupby(CELL, sort=False):
+            m = cell.iloc[0]
+            who = "   ".join(map(_contestant, cell.to_dict("records")))
+            text.append(f"  {m['mode']:5} {m['dtype']:8} {m['shape']:26} {who}")
+    return text
 
 
-def by_cell(measurements: Iterable[Measurement]) -> Results:
-    """The contestants of the last run of each cell, in the order in which cells first came.
+def _contestant(m: Mapping[str, Any]) -> str:
+    if isinstance(m["wrong"], str):
+        return f"{m['contestant']} is WRONG: {m['wrong']}"
+    time = f"{m['contestant']} {number(m['ms'])} ms"
+    if m["contestant"] == "jaxent" or math.isnan(m["ratio"]):
+        return time
+    return f"{time} {m['ratio']:.2f}× ({m['low']:.2f}–{m['high']:.2f})"
 
-    Contestants of different runs are never put side by side: what they are compared by is having
-    been interleaved.
+
+def number(x: float, digits: int = 3) -> str:
+    """The number with significant digits and no exponent."""
+    decimals = digits - 1 - math.floor(math.log10(abs(x))) if x else 0
+    return f"{x:.{min(max(decimals, 0), 6)}f}"
+
+
+def peers_of(found: pd.DataFrame) -> pd.DataFrame:
+    """What is timed beside jaxent, without the floor."""
+    return found.query("contestant not in ['jaxent', 'floor'] and ratio.notna()")
+
+
+def changes(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """The cells where jaxent got faster or slower, by the new time over the old one.
+
+    A machine is never equally fast twice, so jaxent's time is compared with everyone else's of the
+    same round. The quartiles must be apart for all of them. The least of the changes counts.
     """
-    cells: dict[Cell, dict[str, Measurement]] = {}
-    for new in measurements:
-        contest = cells.setdefault(new.cell, {})
-        if any(old.run != new.run for old in contest.values()):
-            contest.clear()
-        contest[new.contestant] = new
-    return cells
-
-
-def slowdown(contest: Contest, name: str, baseline: str) -> float | None:
-    """A contestant's time over another's, where both were timed."""
-    over, under = (contest[key].median_ms if key in contest else None for key in (name, baseline))
-    return over / under if over is not None and under is not None else None
-
-
-def run_of(results: Results) -> Run:
-    """The last run, with everyone's versions; those before it must have been on the same."""
-    runs = sorted(
-        (m.run for contest in results.values() for m in contest.values()),
-        key=lambda run: run.started,
+    both = old.merge(new, on=[*CELL, "contestant"], suffixes=("_old", "_new"))
+    both = both[both.contestant != "jaxent"].assign(
+        change=lambda b: b.ratio_old / b.ratio_new,
+        slower=lambda b: b.high_new < b.low_old,
+        faster=lambda b: b.low_new > b.high_old,
     )
-    last, versions = runs[-1], {}
-    for run in runs:
-        if run.host != last.host or run.versions | versions != versions | run.versions:
-            raise ValueError(f"results of different machines or versions:\n{run}\n{last}")
-        versions |= run.versions
-    return replace(last, versions=versions, load=max(run.load for run in runs))
+    cells = both.groupby(CELL, sort=False).agg(
+        least=("change", "min"),
+        most=("change", "max"),
+        slower=("slower", "all"),
+        faster=("faster", "all"),
+    )
+    slower = cells.query("slower and least > @LEAST_CHANGE").least
+    faster = cells.query("faster and 1 / most > @LEAST_CHANGE").most
+    changed = pd.concat([slower, faster]).to_frame("new ÷ old").reset_index()
+    return changed.sort_values("new ÷ old")
+
+
+def geometric_mean(ratios: pd.Series) -> float:
+    return math.exp(ratios.map(math.log).mean())
+
+
+def behind(found: pd.DataFrame) -> pd.Series:
+    """Geometric means over shapes, below 1: a peer is faster."""
+    by = ["mode", "contestant", "loss", "dtype"]
+    means = peers_of(found).groupby(by, sort=False).ratio.agg(geometric_mean)
+    return means[means < 1]
+
+
+def rewrite(readme: Path, found: pd.DataFrame) -> None:
+    """Replaces the text between the markers."""
+    text = readme.read_text()
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"{readme} needs the markers {BEGIN} and {END}, each once")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    readme.write_text(f"{before}{BEGIN}\n\n{section(found)}\n\n{END}{after}")
+
+
+def section(found: pd.DataFrame) -> str:
+    peers = peers_of(found)
+    wins = peers.groupby(["mode", "contestant"], sort=False).ratio.agg(
+        lambda r: f"{(r >= 1).sum()} of {len(r)}, {number(geometric_mean(r), 2)}×"
+    )
+    ranges = peers.groupby(["loss", "contestant", "mode", "dtype"], sort=False).ratio.agg(
+        lambda r: "–".join(dict.fromkeys(number(x, 2) for x in (r.min(), r.max())))
+    )
+    slower = [
+        f"- `{m['loss']}`, {m['dtype']}, {m['mode']}: {m['contestant']} {m['ratio']:.2f}"
+        for m in behind(found).reset_index().to_dict("records")
+    ]
+    wrong = [
+        f"- {m['contestant']} is wrong in `{m['loss']}`: {m['wrong']}"
+        for m in found.query("wrong.notna()")
+        .drop_duplicates(["contestant", "loss"])
+        .to_dict("records")
+    ]
+    parts = [
+        f"Measured on {'; '.join(found.attrs['runs'])}; at {', '.join(found['shape'].unique())}.",
+        "In how many cases at a shape and dtype jaxent is as fast as a peer or faster, and the"
+        " geometric mean of the peer's time over jaxent's (`jax` is the plain formula):",
+        markdown(wins.unstack(sort=False).rename(index=IN_WORDS)),
+        "Slower than a peer in the geometric mean over the shapes:",
+        "\n".join(slower) or "- none",
+        "The peer's time over jaxent's, from the least to the most of the shapes. Above 1, jaxent"
+        " is faster:",
+        markdown(ranges.unstack([2, 3], sort=False)),
+        *wrong,
+    ]
+    return "\n\n".join(parts)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A Markdown table of a frame, its index as columns."""
+    index = [" ".join(x) if isinstance(x, tuple) else str(x) for x in table.columns]
+    names = [name or "" for name in table.index.names]
+    rows = [[*names, *index], ["---"] * len(names) + ["---:"] * len(index)]
+    for key, cells in zip(table.index, table.fillna("").to_numpy(), strict=True):
+        rows.append([*(key if isinstance(key, tuple) else (key,)), *cells])
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)

@@ -1,14 +1,13 @@
-"""The shapes that losses are timed and tested at: rows × classes of models that people train.
+"""The shapes of models that people train, rows × classes. A row is an example or a token.
 
-A row is an example or a token. Large vocabularies have few rows, so that a CPU gets through them.
-Losses of a linear head take rows × features × classes.
+Linear heads take rows × features × classes. Large vocabularies have few rows, to suit a CPU.
 """
 
 from typing import NamedTuple
 
 
 class Shape(NamedTuple):
-    """The shape of one batch of logits, and of how many features they are made, if of any."""
+    """One batch of logits. `features` is 0 unless a linear head makes them."""
 
     name: str
     rows: int
@@ -17,17 +16,19 @@ class Shape(NamedTuple):
 
     def __str__(self) -> str:
         sizes = (self.rows, self.features, self.classes) if self.features else self[1:3]
-        return "×".join(map(str, sizes)) + (f" {self.name}" if self.name else "")
+        return f"{'×'.join(map(str, sizes))} {self.name}".rstrip()
 
 
 SHAPES = (
     Shape("digits", 8192, 10),
-    Shape("COCO", 4096, 80),  # objects in a picture: one binary label each
+    Shape("COCO", 4096, 80),  # one binary label for each kind of object
     Shape("ImageNet", 4096, 1000),
+    Shape("DALL-E", 512, 8192),
     Shape("Llama-2", 1024, 32000),
-    Shape("GPT-2", 128, 50257),
+    Shape("GPT-2", 256, 50257),
     Shape("Llama-3", 256, 128256),
     Shape("Qwen", 256, 151936),
+    Shape("DALL-E head", 512, 8192, features=512),
     Shape("small head", 1024, 32000, features=512),
     Shape("Llama-2 head", 4096, 32000, features=1024),
     Shape("GPT-2 head", 1024, 50257, features=768),
@@ -35,8 +36,7 @@ SHAPES = (
     Shape("Gemma-2 head", 8192, 256000, features=3584),
 )
 
-_QUICK = "digits", "COCO", "ImageNet", "GPT-2", "small head"
-DEFAULT = tuple(shape for shape in SHAPES if shape.name in _QUICK)
+DEFAULT = "digits,ImageNet,DALL-E,GPT-2,DALL-E head"
 
 
 def parse(text: str) -> Shape:
@@ -47,5 +47,5 @@ def parse(text: str) -> Shape:
             return shape
     rows, *features, classes = map(int, text.split("x"))
     if min(rows, classes, *features) < 1 or len(features) > 1:
-        raise ValueError(f"a shape is of rows and classes, or with features between, got {text}")
+        raise ValueError(f"a shape is rows×classes or rows×features×classes, got {text}")
     return Shape("", rows, classes, *features)

@@ -1,7 +1,7 @@
 """The cross-entropy family of losses as pure JAX functions.
 
 Binary logits          sigmoid_binary_cross_entropy  sigmoid_focal_loss
-Logits of classes      softmax_cross_entropy  softmax_cross_entropy_with_integer_labels
+Class logits           softmax_cross_entropy  softmax_cross_entropy_with_integer_labels
                        softmax_focal_loss  poly_loss_cross_entropy
 Probabilities          binary_cross_entropy  binary_focal_cross_entropy
                        categorical_cross_entropy  categorical_cross_entropy_with_integer_labels
@@ -11,54 +11,55 @@ Entropy                softmax_entropy  sigmoid_entropy  entropy  self_informati
 Regression             squared_error
 Large vocabularies     linear_softmax_cross_entropy  linear_softmax_focal_loss
                        linear_softmax_kl_divergence  sharded_linear_softmax_cross_entropy
-Contrast               info_nce
-A loss of your own     softmax_stats  linear_softmax_stats  SoftmaxStats  reduce_losses
+Contrastive            info_nce
+Your own loss          softmax_stats  linear_softmax_stats  SoftmaxStats  reduce_losses
 
 Every function works under jit, vmap, grad, jvp and their compositions. It computes in float32, or
-in float64 when an input is float64, and returns nats. Gradients have their input's dtype. Shapes
-and dtypes are checked when JAX traces the call, and nothing broadcasts. An argument that is None
-is absent. docs/numerics.md says what the functions do at the edges, and how exact they are.
+in float64 if an input is float64, and returns nats. A gradient has the dtype of its input. JAX
+checks shapes and dtypes when it traces a call. Nothing broadcasts. An argument of None is absent.
+docs/numerics.md defines the results for every kind of input, and bounds the errors.
 
-Every loss, divergence and entropy takes the same keywords:
+Every loss, divergence and entropy takes these keywords:
 
 `where`
-    Boolean. A mask of the losses' shape drops losses: they are 0, and not counted.
-    A mask of the logits' shape drops classes. Along an axis of rows it may have size 1: (1, V) for
-    logits (N, V), (1, 1, V) for (B, T, V).
-    Dropping is removing. Values and gradients are those of arrays without the dropped rows or
-    classes, whatever these hold. Label mass on a dropped class is dropped, too. An integer label
-    on a dropped class costs +inf. A row without classes is a dropped row.
+    A boolean mask. A mask of the losses' shape drops losses: they are 0, and not counted.
+    A mask of the logits' shape drops classes. It may have size 1 along an axis of rows: (1, V) for
+    logits (N, V), (1, 1, V) for logits (B, T, V).
+    Dropping is removing: values and gradients are those of arrays without the dropped rows or
+    classes. Dropped entries may be NaN or inf. A dropped class loses its label mass. An integer
+    label on a dropped class has loss +inf. A row without kept classes is a dropped row.
     PyTorch's `ignore_index=-100` is `where=labels != -100`.
 `weights`
-    Real, of the losses' shape, multiplied on. A loss of weight 0 is dropped, and not counted.
+    Real factors of the losses, of their shape. A weight of 0 drops a loss, which is then not
+    counted.
 `reduction`
     "none"              the losses
     "sum"               Σ w ℓ
-    "mean"              Σ w ℓ over the number of losses kept
+    "mean"              Σ w ℓ over the number of kept losses
     "weighted_mean"     Σ w ℓ over Σ w
-    "total_and_count"   the pair (Σ w ℓ, number kept), its count an integer
-    "total_and_weight"  the pair (Σ w ℓ, Σ w)
-    Add pairs up over steps and devices, and divide once. Where nothing is kept, a reduction is 0.
-    Sums are taken in float32 or wider.
+    "total_and_count"   the pair of Σ w ℓ and the number of kept losses, an integer
+    "total_and_weight"  the pair of Σ w ℓ and Σ w
+    For a mean over steps or devices, add up the pairs and divide once. If no loss is kept, every
+    reduction is 0. Sums are in float32 or wider.
 
-Other arguments that several functions share:
+Several functions share these arguments:
 
 `axis`
-    The class axis, or several, which are then one, or None for all.
+    The class axis. Several axes form one distribution together. None means all axes.
 `axis_name`
-    Inside `jax.shard_map`, the mesh axis, or axes, that split the classes. Each device passes its
-    own classes of logits, kernel, bias, class weights, class masks and labels that are
-    distributions. Integer labels count the classes of all devices. The result is of all classes,
-    and the same along the axis.
-Numbers, such as `label_smoothing`, `z_loss`, `gamma`, `temperature`, `pos_weight`
-    Python numbers, whose range is checked, or arrays, which are differentiable. Another value does
+    Inside `jax.shard_map`, the mesh axis, or axes, that shard the classes. Each device passes its
+    own shard of the logits, and of the kernel, bias, class weights, class masks and soft labels.
+    Integer labels number the classes of all devices. The result covers all classes, and is the same
+    on all devices along the axis.
+`label_smoothing`, `z_loss`, `gamma`, `temperature`, `pos_weight` and other numeric options
+    A Python number, whose range is checked, or an array, which is differentiable. A new value does
     not compile again. A Python number at which an option does nothing, such as
     `label_smoothing=0.0`, is the same as None, and costs nothing.
 
-Under `jax.jit`, bind what is not an array:
+Under `jax.jit`, bind arguments that are not arrays first:
 `jax.jit(functools.partial(jaxent.softmax_cross_entropy, reduction="mean"))`.
-Arrays may lie on a mesh of Auto or Explicit axes.
-`sharded_linear_softmax_cross_entropy` splits the work of a linear loss over a mesh in one call.
+Arrays may be sharded over a mesh of Auto or Explicit axes.
+`sharded_linear_softmax_cross_entropy` shards the work of a linear loss over a mesh in one call.
 """
 
 from jaxent._contrastive import info_nce

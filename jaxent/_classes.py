@@ -1,7 +1,7 @@
-"""Inputs with a class axis, checked; the class axis is moved to the end.
+"""Validates arguments with a class axis, and moves that axis to the end.
 
-Every loss over classes goes through here, so that what `where`, `weights` and a label that is no
-class mean is written once.
+Every loss over classes calls these functions. They define the meaning of `where`, of `weights` and
+of a label that is no class.
 """
 
 import math
@@ -19,8 +19,8 @@ from jaxent._inputs import (
     expect_real,
     expect_shape,
     expect_split,
-    keep,
-    kept_elements,
+    fill_dropped,
+    kept_mask,
     option,
 )
 from jaxent.core.dtypes import compute_dtype
@@ -29,7 +29,7 @@ from jaxent.core.mesh import AxisName, select, sum_over
 from jaxent.core.rows import Rows
 
 
-def rows(
+def prepare_rows(
     name: str,
     values: ArrayLike,
     axis: Axis,
@@ -37,7 +37,7 @@ def rows(
     weights: ArrayLike | None = None,
     axis_name: AxisName = None,
 ) -> Rows:
-    """Checks an array with a class axis. The dropped values stay in it."""
+    """Validates an array with a class axis. Its dropped values stay as they are."""
     values = jnp.asarray(values)
     expect_floating(name, values)
     expect_split(name, values, axis_name)
@@ -46,18 +46,18 @@ def rows(
         raise ValueError(f"{name} must have a class along axis {axis}, got shape {values.shape}")
     classes, hint = None, ""
     if where is not None and jnp.ndim(where) == values.ndim:
-        classes = _kept_classes(name, jnp.asarray(where), values.shape, axis)
+        classes = _class_mask(name, jnp.asarray(where), values.shape, axis)
         where = jnp.any(classes, axis=-1)
         if axis_name is not None:
             where = sum_over(axis_name, where.astype(jnp.int32)) > 0
     elif where is not None and isinstance(axis, int):
-        hint = _habits.of_class_mask(jnp.shape(where), values.shape, axis)
-    kept = kept_elements(last.shape[:-1], where, weights, hint)
+        hint = _habits.class_mask_hint(jnp.shape(where), values.shape, axis)
+    kept = kept_mask(last.shape[:-1], where, weights, hint)
     return Rows(last, classes, kept, axis_name)
 
 
-def _kept_classes(name: str, where: Array, shape: tuple[int, ...], axis: Axis) -> Array:
-    """A mask (..., V) of classes, which may be given once for all rows along an axis."""
+def _class_mask(name: str, where: Array, shape: tuple[int, ...], axis: Axis) -> Array:
+    """The mask (..., V) of kept classes. A mask of size 1 along an axis of rows is broadcast."""
     expect_boolean("where", where)
     by_class = _axes(axis, len(shape))
     ones = tuple(1 if i not in by_class and where.shape[i] == 1 else n for i, n in enumerate(shape))
@@ -67,13 +67,13 @@ def _kept_classes(name: str, where: Array, shape: tuple[int, ...], axis: Axis) -
     return class_axis_last(jnp.broadcast_to(where, shape), axis)
 
 
-def filled(rows: Rows, x: Array, fill: float) -> Array:
-    """Any (..., V), with a harmless number in the classes and in the rows dropped."""
-    return keep(keep(x, rows.kept, fill), rows.classes, fill)
+def fill_rows(rows: Rows, x: Array, fill: float) -> Array:
+    """An array (..., V) with a finite fill value in the dropped classes and rows."""
+    return fill_dropped(fill_dropped(x, rows.kept, fill), rows.classes, fill)
 
 
 def class_axis_last(x: Array, axis: Axis) -> Array:
-    """x with the class axes moved to the end and, where they are several, flattened into one."""
+    """x with its class axes moved to the end and flattened into one."""
     axes = _axes(axis, x.ndim)
     for a in axes:
         if a >= x.ndim or a < 0:
@@ -86,37 +86,37 @@ def class_axis_last(x: Array, axis: Axis) -> Array:
 
 
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """The class axes, counted from the first one."""
+    """The class axes, as non-negative numbers."""
     axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
     return tuple(a + ndim if a < 0 else a for a in axes)
 
 
-def class_numbers(
+def prepare_integer_labels(
     name: str, labels: ArrayLike, shape: tuple[int, ...], axis: Axis = -1
 ) -> tuple[Array, Array]:
-    """Integer labels, 0 in place of those that are no class, and whether they are one.
+    """Integer labels, and the mask of valid ones. A label that is no class becomes 0.
 
-    `shape` (..., V) is that of the logits, whose source the name is, with the class axis last.
-
-    Narrow dtypes are widened first: in uint8 there is no class 1000 to compare with.
+    `shape` is the shape (..., V) of the logits, with the class axis last. `name` is the argument
+    that has this shape, for error messages.
     """
     labels = jnp.asarray(labels)
-    hint = _habits.of_class_numbers(labels, name, shape, axis)
+    hint = _habits.integer_label_hint(labels, name, shape, axis)
     expect_integer("labels", labels, hint)
     expect_shape("labels", labels, shape[:-1], f"the rows of {name}", hint)
+    # A narrow dtype cannot represent every class: 1000 is not a uint8.
     if labels.dtype.itemsize < 4:
         labels = labels.astype(jnp.int32)
     valid = (labels >= 0) & (labels < shape[-1])
     return select(valid, labels, 0).astype(jnp.int32), valid
 
 
-def class_values(
+def prepare_class_values(
     name: str, values: ArrayLike, like: Rows, axis: Axis, shape: tuple[int, ...], source: str
 ) -> Array:
-    """Real numbers of each row and class, (..., V) in their own dtype; 0 in what is dropped."""
+    """Real numbers (..., V), one per row and class, in their own dtype. Dropped ones become 0."""
     values = jnp.asarray(values)
     expect_real(name, values)
-    hint = _habits.of_distributions(values, like.values.shape)
+    hint = _habits.distribution_hint(values, like.values.shape)
     expect_shape(name, values, shape, source, hint)
     return like.removed(class_axis_last(values, axis))
 
@@ -129,8 +129,8 @@ def targets(
     label_smoothing: ArrayLike | None,
     class_weights: ArrayLike | None,
 ) -> Array:
-    """Labels (..., V) that are distributions: without what is dropped, smoothed, then weighted."""
-    t = class_values("labels", labels, rows, axis, shape, "logits")
+    """Labels (..., V) that are distributions: masked, then smoothed, then weighted by class."""
+    t = prepare_class_values("labels", labels, rows, axis, shape, "logits")
     dtype = compute_dtype(rows.values, t)
     smoothing = option("label_smoothing", label_smoothing, dtype)
     if smoothing is not None:
@@ -142,7 +142,7 @@ def targets(
 def class_vector(
     name: str, value: ArrayLike | None, classes: int, dtype: DTypeLike
 ) -> Array | None:
-    """One number per class (V,), or None where the option is absent."""
+    """An option with one number per class (V,), or None if the option is absent."""
     if value is None:
         return None
     vector = jnp.asarray(value)
@@ -152,5 +152,5 @@ def class_vector(
 
 
 def uniform(rows: Rows, dtype: DTypeLike) -> Array:
-    """The uniform distribution over the classes kept."""
+    """The uniform distribution over the kept classes of each row."""
     return rows.class_weights(None, dtype) / rows.kept_count(dtype)[..., None]

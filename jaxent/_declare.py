@@ -1,7 +1,7 @@
-"""How a public loss is declared: what is checked before JAX traces it, and what is compiled.
+"""The decorator `loss`, which turns a function of arrays into a public loss.
 
-`loss(...)` turns a function of arrays into a public loss. It names the arguments that are wrong,
-decides which of them are part of the program, and compiles an eager call as one program.
+A public loss validates its arguments, separates static arguments from traced arrays, and calls one
+compiled program. So an eager call runs one program, not one for each operation.
 """
 
 import functools
@@ -18,7 +18,8 @@ from jax.sharding import Mesh
 
 from jaxent import _habits
 from jaxent._explicit import with_explicit_axes
-from jaxent.core.dtypes import as_rounded, compute_dtype, in_float64
+from jaxent.core.dtypes import compute_dtype, in_float64
+from jaxent.core.lower import as_rounded
 from jaxent.core.mesh import AxisName
 from jaxent.core.stats import KEPT_FOR_BACKWARD
 
@@ -29,15 +30,15 @@ Reduction = Literal["none", "sum", "mean", "weighted_mean", "total_and_count", "
 
 
 class Number(NamedTuple):
-    """An option that is a number: its closed range, the range in words, and where it is idle."""
+    """The closed range of a numeric option, for checks and for error messages."""
 
     low: float
     high: float
-    words: str
-    idle: float | None = None  # a loss at this number is the loss without the option
+    range_text: str
+    idle: float | None = None  # the number at which the option does nothing
 
 
-_NORMAL = 2.0**-126  # the smallest normal float32: XLA flushes smaller numbers to 0
+_NORMAL = 2.0**-126  # the smallest normal float32: XLA's CPU compiler flushes smaller numbers to 0
 FRACTION = Number(0, 1, "in [0, 1]")
 HALF = Number(0, 0.5, "in [0, 0.5]")
 ANY = Number(-np.inf, np.inf, "a number", idle=0)
@@ -49,17 +50,17 @@ SOFTCAP = Number(_NORMAL, 2.0**127, "above 0 and finite (2**-126 to 2**127)")
 
 
 def loss(
-    kept: Callable[..., Any] = KEPT_FOR_BACKWARD, /, **numbers: Number
+    residuals: Callable[..., Any] = KEPT_FOR_BACKWARD, /, **numbers: Number
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declares a public loss, with its options that are numbers.
+    """Declares a public loss, with the ranges of its numeric options.
 
-    Reverse mode saves the arguments as they came, and what the policy `kept` saves. It recomputes
-    casts, masks and elementwise formulas. Where one program holds value and gradient, the compiler
-    may share what both need.
+    Reverse mode saves the arguments in their own dtypes, and the residuals that the checkpoint
+    policy `residuals` names. It recomputes casts, masks and elementwise formulas. If one program
+    computes value and gradient, XLA may still share common expressions.
 
-    A number may be a Python number, whose range is checked, or an array. Its value is traced, so
-    another value does not compile again. Two Python numbers are part of the program instead: the
-    default, and the number at which the option is idle, which is the same as None.
+    A numeric option is a Python number, whose range is checked, or an array. Its value is traced,
+    so another value does not compile again. Two Python numbers are constants of the program
+    instead: the default, and the idle number, which is the same as None.
     """
 
     def declare(function: Callable[P, R]) -> Callable[P, R]:
@@ -71,33 +72,33 @@ def loss(
         apply: Callable[..., Any] = function
 
         @functools.wraps(function)
-        def saving_arguments(**arguments):
+        def checkpointed(**arguments):
             fixed = {name: arguments.pop(name) for name in static if name in arguments}
 
-            def of_prepared(arguments):
-                return apply(**_prepared(arguments, options), **fixed)
+            def of_arrays(arguments):
+                return apply(**_rounded_and_widened(arguments, options), **fixed)
 
-            return jax.checkpoint(of_prepared, policy=kept, prevent_cse=False)(arguments)
+            return jax.checkpoint(of_arrays, policy=residuals, prevent_cse=False)(arguments)
 
-        compiled = with_explicit_axes(jax.jit(saving_arguments, static_argnames=static), static)
+        compiled = with_explicit_axes(jax.jit(checkpointed, static_argnames=static), static)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 arguments = signature.bind(*args, **kwargs).arguments
             except TypeError as error:
-                hint = _habits.of_keywords(kwargs, parameters)
+                hint = _habits.keyword_hint(kwargs, parameters)
                 raise TypeError(f"{function.__name__}() {error}{hint}") from None
             _habits.expect_predictions_first(list(parameters)[:2], arguments)
             given = {}
             for name, value in arguments.items():
                 if name in STATIC:
-                    given[name] = _static(name, value, function.__name__)
+                    given[name] = _validate_static(name, value, function.__name__)
                     continue
                 if not (value is None and name in optional):
-                    value = _array_like(name, value)
+                    value = _validate_array_like(name, value)
                 if name in numbers and value is not None:
-                    value = _checked(name, value, numbers[name])
+                    value = _validate_number(name, value, numbers[name])
                 if not _is_default(value, parameters[name].default):
                     given[name] = value
             for name in static:
@@ -109,12 +110,8 @@ def loss(
     return declare
 
 
-def _prepared(arguments: dict[str, Any], options: Collection[str]) -> dict[str, Any]:
-    """The arrays as every loss takes them, whatever a program has done to them before.
-
-    Each is rounded as its dtype says. Where one that is no option is in float64, all floating ones
-    are.
-    """
+def _rounded_and_widened(arguments: dict[str, Any], options: Collection[str]) -> dict[str, Any]:
+    """The arrays, rounded to their dtypes. One float64 array, options aside, makes all float64."""
     arrays = {name: as_rounded(x) for name, x in arguments.items() if x is not None}
     wide = compute_dtype(*(x for name, x in arrays.items() if name not in options))
     if wide == jnp.float64:
@@ -122,7 +119,7 @@ def _prepared(arguments: dict[str, Any], options: Collection[str]) -> dict[str, 
     return dict.fromkeys(arguments) | arrays
 
 
-def _static(name: str, value: Any, function: str) -> Any:
+def _validate_static(name: str, value: Any, function: str) -> Any:
     if isinstance(value, Tracer):
         raise TypeError(
             f"{name} must be known when a loss is compiled, got a traced array. Bind it before"
@@ -132,23 +129,23 @@ def _static(name: str, value: Any, function: str) -> Any:
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    """Whether a value is None or the Python number that is the default, in the program anyway."""
+    """Whether a value is the default: None, or a Python number that the program has as constant."""
     same = isinstance(value, float) and isinstance(default, float) and value == default
     return same or (value is None and default is None)
 
 
-def _checked(name: str, value: Any, number: Number) -> Any:
-    """The number, or None where it is idle; an error if it is known to be out of its range."""
+def _validate_number(name: str, value: Any, number: Number) -> Any:
+    """The number, or None if it is idle. A traced number has no value to check."""
     if isinstance(value, int):
-        value = float(value)  # so that 1 compiles nothing that 1.0 has not
+        value = float(value)  # 1 and 1.0 share a program
     known = isinstance(value, float | np.ndarray | np.generic)
     if known and not np.all((np.asarray(value) >= number.low) & (np.asarray(value) <= number.high)):
-        raise ValueError(f"{name} must be {number.words}, got {value!r}")
+        raise ValueError(f"{name} must be {number.range_text}, got {value!r}")
     return None if isinstance(value, float) and value == number.idle else value
 
 
-def _array_like(name: str, value: Any) -> Any:
-    """The value, if it is an array or a number, safe from the wrap-around of narrower integers."""
+def _validate_array_like(name: str, value: Any) -> Any:
+    """An array or a number. Integers that JAX would narrow are clipped, so that none wraps."""
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.extended):
         raise TypeError(f"{name} must be an array of numbers, got {value.dtype}")
     if isinstance(value, jax.Array | bool | float):
@@ -162,7 +159,7 @@ def _array_like(name: str, value: Any) -> Any:
         jnp.issubdtype(value.dtype, kind) for kind in (np.number, np.bool_)
     )
     if not numeric or value.dtype.kind == "m" or value.dtype == np.longdouble:
-        raise TypeError(f"{name} must be an array or a number, got {_habits.described(value)}")
+        raise TypeError(f"{name} must be an array or a number, got {_habits.describe(value)}")
     if not value.dtype.isnative:
         raise TypeError(
             f"{name} must have the byte order of this machine, got dtype {value.dtype.str!r}:"
@@ -177,18 +174,18 @@ def _array_like(name: str, value: Any) -> Any:
     return value
 
 
-def _axis(axis: Any) -> Axis:
+def _validate_axis(argument: str, axis: Any) -> Axis:
     if axis is None:
         return None
     if isinstance(axis, tuple):
-        return tuple(_axis_number(a) for a in axis)
-    return _axis_number(axis)
+        return tuple(_validate_axis_number(argument, a) for a in axis)
+    return _validate_axis_number(argument, axis)
 
 
-def _axis_number(axis: Any) -> int:
+def _validate_axis_number(argument: str, axis: Any) -> int:
     wrong = TypeError(
-        f"axis must be an int, a tuple of ints or None, got {axis!r}. Masks, weights and options"
-        " go by name"
+        f"{argument} must be an int, a tuple of ints or None, got {axis!r}."
+        " Masks, weights and options go by name"
     )
     if isinstance(axis, bool):
         raise wrong
@@ -198,7 +195,7 @@ def _axis_number(axis: Any) -> int:
         raise wrong from None
 
 
-def _reduction(reduction: Any) -> str:
+def _validate_reduction(reduction: Any) -> str:
     if not isinstance(reduction, str):
         raise TypeError(f"reduction must be a string, got {reduction!r}")
     if reduction not in get_args(Reduction):
@@ -206,7 +203,7 @@ def _reduction(reduction: Any) -> str:
     return reduction
 
 
-def _max_logits_bytes(size: Any) -> int | None:
+def _validate_max_logits_bytes(size: Any) -> int | None:
     if size is None:
         return None
     if isinstance(size, bool) or not hasattr(size, "__index__"):
@@ -217,34 +214,48 @@ def _max_logits_bytes(size: Any) -> int | None:
     return size
 
 
-def _symmetric(symmetric: Any) -> bool:
+def _validate_operand_dtype(dtype: Any) -> Any:
+    if dtype is None:
+        return None
+    try:
+        known = jnp.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"operand_dtype must be a dtype or None, got {dtype!r}") from None
+    if not jnp.issubdtype(known, jnp.floating):
+        raise TypeError(f"operand_dtype must be floating, got {known}")
+    return known
+
+
+def _validate_symmetric(symmetric: Any) -> bool:
     if not isinstance(symmetric, bool):
         raise TypeError(f"symmetric must be True or False, got {symmetric!r}")
     return symmetric
 
 
-def _mesh_axis(argument: str, axis: Any) -> AxisName:
+def _validate_mesh_axis(argument: str, axis: Any) -> AxisName:
     names = axis if isinstance(axis, tuple) else (axis,)
     if axis is not None and not all(isinstance(name, str) for name in names):
         raise TypeError(f"{argument} must be a name, a tuple of names or None, got {axis!r}")
     return axis
 
 
-def _mesh(mesh: Any) -> Mesh:
+def _validate_mesh(mesh: Any) -> Mesh:
     if not isinstance(mesh, Mesh):
         raise TypeError(f"mesh must be a jax.sharding.Mesh, got {type(mesh).__name__}: {mesh!r}")
     return mesh
 
 
-# Arguments that a program is compiled for, with what checks them.
+# The static arguments of a program, with the functions that validate them.
 STATIC: dict[str, Callable[[Any], Any]] = {
-    "axis": _axis,
-    "mesh": _mesh,
+    "axis": functools.partial(_validate_axis, "axis"),
+    "target_axis": functools.partial(_validate_axis, "target_axis"),
+    "operand_dtype": _validate_operand_dtype,
+    "mesh": _validate_mesh,
     **{
-        argument: functools.partial(_mesh_axis, argument)
+        argument: functools.partial(_validate_mesh_axis, argument)
         for argument in ("axis_name", "data_axis", "vocab_axis", "feature_axis")
     },
-    "reduction": _reduction,
-    "max_logits_bytes": _max_logits_bytes,
-    "symmetric": _symmetric,
+    "reduction": _validate_reduction,
+    "max_logits_bytes": _validate_max_logits_bytes,
+    "symmetric": _validate_symmetric,
 }

@@ -18,12 +18,11 @@ from jaxent.core.divergence import (
     js_terms,
     kl_terms,
     kl_terms_of_logs,
-    tempered_kl,
+    softmax_kl,
 )
 from jaxent.core.dtypes import compute_dtype
+from jaxent.core.lower import row_sum, settled
 from jaxent.core.mesh import AxisName
-from jaxent.core.sums import row_sum
-from jaxent.core.tangents import rows_apart
 
 
 @loss()
@@ -36,25 +35,24 @@ def kl_divergence(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""Kullback–Leibler divergence Σ t_j (log t_j − log p_j) from log-probabilities.
+    r"""Kullback–Leibler divergence of log-probabilities from targets that are probabilities.
 
-    Its derivative by log p_j is −t_j.
+        ℓ = Σ_j t_j (log t_j − log p_j)        ∂ℓ/∂(log p_j) = −t_j
 
     Args:
       log_predictions: log p, `(..., V, ...)` floating.
       targets: t, real, of the same shape.
       axis: the class axis or axes.
-      where: of the rows' shape to drop rows, or of the inputs' to leave terms out.
+      where: boolean, of the rows' shape to drop rows, or of the inputs' shape to drop terms.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it. 0 · log 0 = 0; target mass where p is 0
-      gives +inf.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises:
-      TypeError: `log_predictions` not floating.
-      ValueError: shapes that differ, an axis out of range.
+      TypeError: `log_predictions` is not floating.
+      ValueError: shapes differ, or an axis is out of range.
 
     Example:
       >>> import jax.numpy as jnp
@@ -63,15 +61,16 @@ def kl_divergence(
       >>> print(jaxent.kl_divergence(jnp.log(p), t))
       0.1438
 
-    Numerics: terms of both signs, so exact to the rounding of the largest; for divergences near 0
-    take `softmax_kl_divergence` or `generalized_kl_divergence`.
+    Numerics: 0 · log 0 = 0. Target mass where p is 0 gives +inf. The terms have both signs and can
+    cancel: the error is a rounding error of the largest term. For divergences near 0 use
+    `softmax_kl_divergence` or `generalized_kl_divergence`.
 
     Agrees with: `optax.losses.kl_divergence(log_predictions, targets)`.
 
     References: Kullback and Leibler, "On information and sufficiency", 1951.
     """
     inputs = "log_predictions", log_predictions, "targets", targets
-    return _sum_of(kl_terms, *inputs, axis, where, weights, reduction)
+    return _summed_terms(kl_terms, *inputs, axis, where, weights, reduction)
 
 
 @loss()
@@ -84,18 +83,20 @@ def kl_divergence_with_log_targets(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""Kullback–Leibler divergence Σ t_j (log t_j − log p_j), both as log-probabilities.
+    r"""Kullback–Leibler divergence of log-probabilities from targets that are log-probabilities.
+
+        ℓ = Σ_j t_j (log t_j − log p_j)        ∂ℓ/∂(log p_j) = −t_j
 
     Args:
       log_predictions: log p, `(..., V, ...)` floating.
       log_targets: log t, of the same shape.
       axis: the class axis or axes.
-      where: of the rows' shape to drop rows, or of the inputs' to leave terms out.
+      where: boolean, of the rows' shape to drop rows, or of the inputs' shape to drop terms.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it. A target at −inf is a term of 0.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises: as `kl_divergence`.
 
@@ -106,10 +107,12 @@ def kl_divergence_with_log_targets(
       >>> print(jaxent.kl_divergence_with_log_targets(jnp.log(p), jnp.log(t)))
       0.1438
 
+    Numerics: as `kl_divergence`. A class whose log-target is −inf adds 0.
+
     Agrees with: `optax.losses.kl_divergence_with_log_targets(log_predictions, log_targets)`.
     """
     inputs = "log_predictions", log_predictions, "log_targets", log_targets
-    return _sum_of(kl_terms_of_logs, *inputs, axis, where, weights, reduction)
+    return _summed_terms(kl_terms_of_logs, *inputs, axis, where, weights, reduction)
 
 
 @loss()
@@ -122,20 +125,20 @@ def generalized_kl_divergence(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""Generalized Kullback–Leibler divergence Σ t_j log(t_j/p_j) − t_j + p_j, of any masses.
+    r"""Generalized Kullback–Leibler divergence, of masses that need not sum to 1.
 
-    Its derivative by log p_j is p_j − t_j. Each term is at least 0, so nothing cancels.
+        ℓ = Σ_j [t_j log(t_j/p_j) − t_j + p_j]        ∂ℓ/∂(log p_j) = p_j − t_j
 
     Args:
       log_predictions: log p, `(..., V, ...)` floating.
       targets: t, real, of the same shape.
       axis: the class axis or axes.
-      where: of the rows' shape to drop rows, or of the inputs' to leave terms out.
+      where: boolean, of the rows' shape to drop rows, or of the inputs' shape to drop terms.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises: as `kl_divergence`.
 
@@ -146,12 +149,14 @@ def generalized_kl_divergence(
       >>> print(jaxent.generalized_kl_divergence(jnp.log(p), t))
       0.4507
 
+    Numerics: each term is at least 0, so nothing cancels.
+
     Agrees with: `optax.losses.generalized_kl_divergence(log_predictions, targets)`.
 
     References: Bregman, "The relaxation method of finding the common point of convex sets", 1967.
     """
     inputs = "log_predictions", log_predictions, "targets", targets
-    return _sum_of(generalized_kl_terms, *inputs, axis, where, weights, reduction)
+    return _summed_terms(generalized_kl_terms, *inputs, axis, where, weights, reduction)
 
 
 @loss(temperature=TEMPERATURE)
@@ -168,24 +173,26 @@ def softmax_kl_divergence(
 ) -> Reduced:
     r"""Kullback–Leibler divergence of softmax(target_logits) from softmax(logits): distillation.
 
-    With t and p the two softmaxes, at temperature T both of logits/T:
+    With z the logits, y the target logits, p = softmax(z/T) and t = softmax(y/T):
 
         ℓ = Σ_j t_j (log t_j − log p_j)        ∂ℓ/∂z_j = (p_j − t_j)/T
 
     Args:
       logits: the student's, `(..., V, ...)` floating.
-      target_logits: the teacher's, of the same shape. Differentiated too, unless stopped.
+      target_logits: the teacher's, of the same shape. They have a gradient, too: stop it with
+        `jax.lax.stop_gradient` if the teacher is fixed.
       axis: the class axis or axes.
-      where: of the rows' shape to drop rows, or of the logits' to drop classes from both.
-      temperature: above 0. Hinton multiplies the loss by T², to keep the size of its gradient;
-        do so outside.
-      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
+      where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes of
+        both.
+      temperature: T > 0. Hinton multiplies the loss by T² to keep the size of its gradient. This
+        function does not.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, at least 0; +inf where the student is at −inf and the teacher is not. Or what
-      `reduction` makes of it.
+      `(...)` in nats, at least 0, or the result of `reduction`. +inf where the student's logit is
+      −inf and the teacher's is not.
 
     Raises: as `kl_divergence`; ValueError for a temperature that is not above 0.
 
@@ -196,20 +203,22 @@ def softmax_kl_divergence(
       >>> print(jaxent.softmax_kl_divergence(student, teacher))
       9.24e-08
 
-    Numerics: summed as terms that are each at least 0, so nothing cancels between them. In float32,
-    logits 1e-4 apart leave three digits of the divergence, of 4e-9.
-    Differentiable in both modes, to any order, by both logits and `temperature`.
+    Numerics: each term is at least 0, so nothing cancels between them. Two float32 rows
+    1e-4 apart have a divergence of 4e-9, correct to three digits.
+
+    Differentiable: in both modes, to any order, by both logits and `temperature`.
 
     References: Hinton et al., "Distilling the knowledge in a neural network", 2015.
     """
-    rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
+    rows = _classes.prepare_rows("logits", logits, axis, where, weights, axis_name)
     target_logits = jnp.asarray(target_logits)
     expect_real("target_logits", target_logits)
     expect_shape("target_logits", target_logits, jnp.shape(logits), "logits")
     target_rows = replace(rows, values=_classes.class_axis_last(target_logits, axis))
     dtype = compute_dtype(rows.values, target_logits)
-    divergences = tempered_kl(rows, target_rows, option("temperature", temperature, dtype))
-    return reduce(divergences, rows.kept, weights, reduction)
+    divisor = option("temperature", temperature, dtype)
+    pair = (r.computed_in(dtype).at_temperature(divisor) for r in (rows, target_rows))
+    return reduce(softmax_kl(*pair), rows.kept, weights, reduction)
 
 
 @loss()
@@ -222,7 +231,7 @@ def jensen_shannon_divergence(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""Jensen–Shannon divergence of two distributions: the mean divergence from their mean.
+    r"""Jensen–Shannon divergence: the mean Kullback–Leibler divergence of two from their mean.
 
         ℓ = ½ Σ_j [p_j log(p_j/m_j) + t_j log(t_j/m_j)],  m = (p + t)/2
 
@@ -232,13 +241,12 @@ def jensen_shannon_divergence(
       probs: p, `(..., V, ...)` floating, in [0, 1].
       targets: t, real, of the same shape.
       axis: the class axis or axes.
-      where: of the rows' shape to drop rows, or of the inputs' to leave terms out.
+      where: boolean, of the rows' shape to drop rows, or of the inputs' shape to drop terms.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, between 0 and log 2; the square of `scipy.spatial.distance.jensenshannon`. Or
-      what `reduction` makes of it.
+      `(...)` in nats, between 0 and log 2, or the result of `reduction`.
 
     Raises: as `kl_divergence`.
 
@@ -248,12 +256,16 @@ def jensen_shannon_divergence(
       >>> print(jaxent.jensen_shannon_divergence(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5])))
       0.2158
 
+    Agrees with: the square of `scipy.spatial.distance.jensenshannon(probs, targets)`.
+
     References: Lin, "Divergence measures based on the Shannon entropy", 1991.
     """
-    return _sum_of(js_terms, "probs", probs, "targets", targets, axis, where, weights, reduction)
+    return _summed_terms(
+        js_terms, "probs", probs, "targets", targets, axis, where, weights, reduction
+    )
 
 
-def _sum_of(
+def _summed_terms(
     terms: Callable[[Array, Array], Array],
     name: str,
     x: ArrayLike,
@@ -264,9 +276,9 @@ def _sum_of(
     weights: ArrayLike | None,
     reduction: Reduction,
 ) -> Reduced:
-    """Σ of terms made of two arrays of one shape (..., V), without those that are dropped."""
-    rows = _classes.rows(name, x, axis, where, weights)
-    y = _classes.class_values(other_name, other, rows, axis, jnp.shape(x), name)
-    made = terms(_classes.filled(rows, rows.values, 1), _classes.filled(rows, y, 1))
-    sums = rows_apart(row_sum(_classes.filled(rows, made, 0)))
+    """Σ_j of a formula of two arrays (..., V) of one shape, without dropped terms."""
+    rows = _classes.prepare_rows(name, x, axis, where, weights)
+    y = _classes.prepare_class_values(other_name, other, rows, axis, jnp.shape(x), name)
+    x, y = (_classes.fill_rows(rows, a, 1) for a in (rows.values, y))
+    sums = settled(row_sum(_classes.fill_rows(rows, terms(x, y), 0)))
     return reduce(sums, rows.kept, weights, reduction)

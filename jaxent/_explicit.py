@@ -1,8 +1,9 @@
-"""Losses of arrays on a mesh of Explicit axes, which are part of an array's type.
+"""Runs a loss on arrays that are sharded over Explicit axes of a mesh.
 
-There JAX asks of every operation how its result is to lie. A loss answers once: inside, the axes
-are Auto and the compiler places what is made; its losses lie as the rows of its first argument do,
-and a number is the same everywhere.
+Explicit axes are part of an array's type, and JAX needs a sharding for the result of every
+operation. Here a loss declares the sharding of its final results only. Inside, the axes are Auto:
+the compiler chooses. The losses are sharded as the rows of the first argument, and a scalar is
+replicated.
 """
 
 import functools
@@ -13,60 +14,67 @@ import jax
 from jax import Array
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-# A loss keeps this many programs: one for each mesh, placement, shape and static argument.
+# Programs that each loss caches: one for each mesh, sharding, shape and static argument.
 _PROGRAMS = 256
 
 
 def with_explicit_axes(function: Callable[..., Any], static: Collection[str]) -> Callable[..., Any]:
-    """The same function of named arguments, of which the first one has the rows.
+    """The same function of named arguments, for arrays on Explicit axes, too.
 
-    Arguments that are `static` are hashable, and part of the program.
+    The rows of the first argument give the sharding of the result. `static` arguments are hashable,
+    and constants of the program.
     """
 
     def call(**arguments):
-        placed = (jax.typeof(x).sharding.mesh for x in arguments.values() if isinstance(x, Array))
-        mesh = next(filter(_explicit, (*placed, jax.sharding.get_abstract_mesh())), None)
+        meshes = (jax.typeof(x).sharding.mesh for x in arguments.values() if isinstance(x, Array))
+        mesh = next(filter(_explicit_axes, (*meshes, jax.sharding.get_abstract_mesh())), None)
         if mesh is None:
             return function(**arguments)
         fixed = {name: x for name, x in arguments.items() if x is None or name in static}
         arrays = {name: x for name, x in arguments.items() if name not in fixed}
         types = {name: jax.typeof(x) for name, x in arrays.items()}
-        rows = types[next(iter(arguments))]
-        return program(mesh, rows, tuple(types.items()), tuple(fixed.items()))(arrays)
+        first = next(iter(arguments))
+        # `axis` is the class axis of logits, or of a kernel. The last axis of features has no row.
+        axis = -1 if first == "features" else fixed.get("axis", -1)
+        known = tuple(types.items()), tuple(fixed.items())
+        return program(mesh, types[first], axis, *known)(arrays)
 
     @functools.lru_cache(maxsize=_PROGRAMS)
-    def program(mesh, rows, types, fixed):
-        """The jitted function: a new one at each call would be traced at each call."""
-        of_arrays = functools.partial(_of_arrays, function, dict(fixed))
+    def program(mesh, rows, axis, types, fixed):
+        """The jitted function. Cached, since JAX would trace a new function at each call."""
+        of_arrays = functools.partial(_call_with_fixed, function, dict(fixed))
         spec = tuple(rows.sharding.spec)
         spec += (None,) * (rows.ndim - len(spec))
 
-        def lying(made):
-            if made.ndim == 0:
+        def sharding_of(result):
+            if result.ndim == 0:
                 return NamedSharding(mesh, PartitionSpec())
-            kept = spec if made.ndim == rows.ndim else _without(spec, dict(fixed).get("axis", -1))
-            return NamedSharding(mesh, PartitionSpec(*kept))
+            row_spec = spec if result.ndim == rows.ndim else _without_axis(spec, axis)
+            return NamedSharding(mesh, PartitionSpec(*row_spec))
 
-        axes = _explicit(mesh)
+        axes = _explicit_axes(mesh)
         inside = mesh.abstract_mesh.update_axis_types(dict.fromkeys(axes, AxisType.Auto))
         with jax.sharding.use_abstract_mesh(inside):
-            anywhere = {name: jax.ShapeDtypeStruct(t.shape, t.dtype) for name, t in types}
-            made = jax.eval_shape(of_arrays, anywhere)
-        lie = jax.tree.map(lying, made)
-        return jax.jit(jax.sharding.auto_axes(of_arrays, axes=axes, out_sharding=lie))
+            unsharded = {name: jax.ShapeDtypeStruct(t.shape, t.dtype) for name, t in types}
+            results = jax.eval_shape(of_arrays, unsharded)
+        shardings = jax.tree.map(sharding_of, results)
+        return jax.jit(jax.sharding.auto_axes(of_arrays, axes=axes, out_sharding=shardings))
 
     return call
 
 
-def _of_arrays(function: Callable[..., Any], fixed: dict[str, Any], arrays: dict[str, Any]) -> Any:
+def _call_with_fixed(
+    function: Callable[..., Any], fixed: dict[str, Any], arrays: dict[str, Any]
+) -> Any:
     return function(**arrays, **fixed)
 
 
-def _explicit(mesh: Any) -> tuple[str, ...]:
+def _explicit_axes(mesh: Any) -> tuple[str, ...]:
     kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
     return tuple(name for name, kind in kinds if kind == AxisType.Explicit)
 
 
-def _without(spec: tuple, axis: Any) -> tuple:
+def _without_axis(spec: tuple, axis: Any) -> tuple:
+    """A partition spec without the entries of the class axes."""
     dropped = {a % len(spec) for a in (axis if isinstance(axis, tuple) else (axis,))}
     return tuple(part for i, part in enumerate(spec) if i not in dropped)

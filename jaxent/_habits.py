@@ -1,4 +1,4 @@
-"""What to write here, for calls that are right in another library."""
+"""Hints that end an error message: calls that other libraries accept, and their form in jaxent."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-# Keywords of other libraries, and what they are here: keywords, each where a loss has it, or a way.
+# Keywords of other libraries, and those of jaxent that replace them. A hint lists the ones that the
+# loss has.
 _KEYWORDS: dict[str, tuple[str, ...]] = {
     "mask": ("where= for a boolean mask", "weights= for a real one"),
     "sample_weight": ("weights=, one per loss",),
@@ -23,7 +24,8 @@ _KEYWORDS: dict[str, tuple[str, ...]] = {
     "alpha": ("class_weights=, one per class",),
     "T": ("temperature=",),
 }
-_WAYS = {
+# Keywords of other libraries that no keyword of jaxent replaces.
+_ADVICE = {
     "from_logits": "pass logits to sigmoid_ and softmax_ functions, probabilities to others",
     "log_target": "call kl_divergence_with_log_targets",
     **dict.fromkeys(
@@ -33,38 +35,38 @@ _WAYS = {
 }
 
 
-def of_keywords(given: Collection[str], known: Collection[str]) -> str:
-    """Ends a message about keywords that a loss does not have."""
+def keyword_hint(given: Collection[str], known: Collection[str]) -> str:
+    """The hint for keywords that a loss does not have."""
     names: dict[str, list[str]] = {}
     for name in given:
         if name in known:
             continue
-        there = [words for words in _KEYWORDS.get(name, ()) if words.split("=")[0] in known]
-        if there or name in _WAYS:
-            hint = f"pass {' or '.join(there)}" if there else _WAYS[name]
+        available = [words for words in _KEYWORDS.get(name, ()) if words.split("=")[0] in known]
+        if available or name in _ADVICE:
+            hint = f"pass {' or '.join(available)}" if available else _ADVICE[name]
             names.setdefault(hint, []).append(name)
     return "".join(f". For {' and '.join(x)}, {hint}" for hint, x in names.items())
 
 
 def expect_predictions_first(names: list[str], arguments: Mapping[str, Any]) -> None:
-    """An error for labels before predictions, which dtypes tell if the second alone is floating."""
+    """Raises if the labels come first: then the second array alone is floating."""
     if names[1:] != ["labels"] or not all(name in arguments for name in names):
         return
     first, second = (arguments[name] for name in names)
-    if _is(first, np.integer, np.bool_) and _is(second, jnp.floating):
+    if _has_dtype(first, np.integer, np.bool_) and _has_dtype(second, jnp.floating):
         raise TypeError(
             f"{names[0]} must be floating, got {first.dtype}. The order is"
             f" ({names[0]}, labels), and the second argument is {second.dtype}"
         )
 
 
-def _is(x: Any, *kinds: Any) -> bool:
-    """Whether x is an array of one of these kinds of dtype."""
+def _has_dtype(x: Any, *kinds: Any) -> bool:
+    """Whether x is an array whose dtype is of one of these kinds."""
     return isinstance(x, np.ndarray | Array) and any(jnp.issubdtype(x.dtype, k) for k in kinds)
 
 
-def described(value: Any) -> str:
-    """The type of a value, and the value where it is short; what to do with another library's."""
+def describe(value: Any) -> str:
+    """A value's type, with its text if short, or with a hint how to convert it."""
     kind = type(value)
     if kind.__module__.split(".")[0] in ("torch", "tensorflow"):
         return f"a {kind.__module__.split('.')[0]} {kind.__name__}: pass it through np.asarray"
@@ -75,31 +77,31 @@ def described(value: Any) -> str:
     return f"{kind.__name__}: {text}" if len(text) < 80 else kind.__name__
 
 
-def of_class_numbers(labels: Array, name: str, shape: tuple[int, ...], axis: Any) -> str:
-    """Ends a message about labels that are not class numbers of an array of shape (..., V)."""
+def integer_label_hint(labels: Array, name: str, shape: tuple[int, ...], axis: Any) -> str:
+    """The hint for integer labels of a wrong dtype or shape. The logits have shape (..., V)."""
     if Counter(labels.shape) == Counter(shape):
         return (
             ". For one-hot labels, pass their jnp.argmax over the classes; soft labels go to"
             " softmax_cross_entropy or categorical_cross_entropy"
         )
-    if labels.shape == shape[:-1] and _is(labels, jnp.floating):
+    if labels.shape == shape[:-1] and _has_dtype(labels, jnp.floating):
         return ". Where they are class numbers, pass labels.astype(int)"
-    others = range(len(shape) - 1) if axis == -1 else ()
-    fitting = [f"axis={i}" for i in others if labels.shape == shape[:i] + shape[i + 1 :]]
+    other_axes = range(len(shape) - 1) if axis == -1 else ()
+    fitting = [f"axis={i}" for i in other_axes if labels.shape == shape[:i] + shape[i + 1 :]]
     return f" for {name} of shape {shape}: is it {' or '.join(fitting)}?" if fitting else ""
 
 
-def of_distributions(labels: Array, shape: tuple[int, ...]) -> str:
-    """Ends a message about labels that are not distributions over classes, of a shape (..., V)."""
+def distribution_hint(labels: Array, shape: tuple[int, ...]) -> str:
+    """The hint for labels that should be distributions of shape (..., V)."""
     if labels.shape != shape[:-1]:
         return ""
-    if _is(labels, np.integer):
+    if _has_dtype(labels, np.integer):
         return ". For class numbers, call a loss with integer labels or pass their jax.nn.one_hot"
     return ". Where they are class numbers, pass labels.astype(int)"
 
 
-def of_class_mask(where: tuple[int, ...], shape: tuple[int, ...], axis: int) -> str:
-    """Ends a message about a mask that is one of classes, but lacks axes of rows."""
+def class_mask_hint(where: tuple[int, ...], shape: tuple[int, ...], axis: int) -> str:
+    """The hint for a mask of classes (V,) that lacks the axes of rows."""
     if [n for n in where if n != 1] != [shape[axis]]:
         return ""
     places = ["None"] * len(shape)

@@ -1,4 +1,4 @@
-"""Features and kernels, checked, and what the losses of their logits share."""
+"""Validates the arguments of linear heads, and computes their losses in chunks of rows."""
 
 import math
 from collections.abc import Callable
@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.dtypes import TypePromotionError
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
-from jaxent._classes import class_numbers
+from jaxent._classes import prepare_integer_labels
 from jaxent._declare import Reduction
-from jaxent._inputs import expect_floating, expect_shape, kept_elements
-from jaxent._reduction import Reduced, of_total, weighted
+from jaxent._inputs import expect_floating, expect_shape, kept_mask
+from jaxent._reduction import Reduced, reduce_total, weighted
 from jaxent.core.chunked import Formula, per_row, summed
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 from jaxent.core.head import Head
@@ -23,22 +23,23 @@ from jaxent.core.mesh import AxisName
 from jaxent.core.rows import Rows
 from jaxent.core.softcap import softcap as capped
 
-# The default of `max_logits_bytes`: this share of the kernel's size in the dtype of computation,
-# beside whose gradient the logits then weigh little; and at least these bytes.
-SHARE_OF_KERNEL, LEAST_LOGITS_BYTES = 7 / 8, 2**25
-# An export may leave sizes open. A budget counts an open size as this, and gives this many rows.
+# The default of `max_logits_bytes`: this fraction of the kernel's size in the dtype of computation,
+# so that a chunk takes less memory than the kernel's gradient, and at least MIN_LOGITS_BYTES.
+KERNEL_FRACTION, MIN_LOGITS_BYTES = 7 / 8, 2**25
+# An export may have symbolic sizes. The budget counts one as SYMBOLIC_SIZE, and a chunk then has at
+# most SYMBOLIC_ROWS rows.
 SYMBOLIC_SIZE, SYMBOLIC_ROWS = 2**17, 2**10
-# Options for which a compiler may store further arrays of the logits' size.
-LOGITS_MADE_ANEW = frozenset(
+# With each of these options XLA may materialise two more arrays of the logits' size.
+OPTIONS_WITH_TEMPORARIES = frozenset(
     ["softcap", "target_softcap", "temperature", "label_smoothing", "z_loss"]
 )
-# A formula of logits, labels and options, and these by name.
+# A formula: logits, labels and options to one loss per row.
 Losses = Callable[..., Array]
 Options = dict[str, Any]
 
 
-class Tokens(NamedTuple):
-    """What belongs to each row besides its features, (N,) each; None where absent."""
+class RowInputs(NamedTuple):
+    """The arguments with one number per row, (N,) each. An absent one is None."""
 
     labels: Any
     valid: Any
@@ -46,28 +47,42 @@ class Tokens(NamedTuple):
     weights: Any
 
     @property
-    def used(self) -> Array | None:
-        """Whose features count: a row dropped, or whose label is no class, may hold anything."""
+    def feature_mask(self) -> Array | None:
+        """The mask of rows whose features count: kept rows with a valid label."""
         if self.valid is None or self.kept is None:
             return self.kept if self.valid is None else self.valid
         return self.valid & self.kept
 
 
-def head(
+def kernel_axis(name: str, axis: Any) -> int:
+    """The axis of a kernel's classes, as 0 or 1."""
+    if axis not in (-2, -1, 0, 1):
+        raise ValueError(f"{name} must be an axis of a kernel, from -2 to 1, got {axis!r}")
+    return axis % 2
+
+
+def prepare_head(
     features: ArrayLike,
     kernel: ArrayLike,
     bias: ArrayLike | None,
-    names: tuple[str, str, str] = ("features", "kernel", "bias"),
+    axis: int,
+    operand_dtype: DTypeLike | None = None,
+    prefix: str = "",
 ) -> Head:
-    """Checks features (..., D) with their kernel and bias, and flattens them to rows (N, D)."""
+    """Validates features (..., D), kernel and bias, and reshapes the features to (N, D)."""
+    names = [prefix + name for name in ("features", "kernel", "bias", "axis")]
     features, kernel = jnp.asarray(features), jnp.asarray(kernel)
     expect_floating(names[0], features)
     expect_floating(names[1], kernel)
     if features.ndim == 0:
         raise ValueError(f"{names[0]} must have an axis of features, got shape ()")
-    if kernel.ndim != 2 or kernel.shape[0] != features.shape[-1] or kernel.shape[1] == 0:
-        expected = f"({features.shape[-1]}, V) for {names[0]} of shape {features.shape}"
-        raise ValueError(f"{names[1]} must have the shape {expected}, got {kernel.shape}")
+    axis, D = kernel_axis(names[3], axis), features.shape[-1]
+    if kernel.ndim != 2 or kernel.shape[1 - axis] != D or kernel.shape[axis] == 0:
+        expected = (f"(V, {D})", f"({D}, V)")[axis]
+        raise ValueError(
+            f"{names[1]} must have the shape {expected} for {names[0]} of shape {features.shape}"
+            f" and {names[3]}={axis}, got {kernel.shape}"
+        )
     try:
         common_dtype(features, kernel)
     except TypePromotionError:
@@ -78,123 +93,128 @@ def head(
     if bias is not None:
         bias = jnp.asarray(bias)
         expect_floating(names[2], bias)
-        expect_shape(names[2], bias, kernel.shape[1:], "one number per class")
+        expect_shape(names[2], bias, kernel.shape[axis : axis + 1], "one number per class")
     rows = math.prod(features.shape[:-1])
-    return Head(features.reshape(rows, kernel.shape[0]), kernel, bias)
+    return Head(features.reshape(rows, D), kernel, bias, axis, operand_dtype)
 
 
-def tokens(
+def prepare_row_inputs(
     labels: ArrayLike | None,
     shape: tuple[int, ...],
     classes: int,
     where: ArrayLike | None,
     weights: ArrayLike | None,
-) -> Tokens:
-    """Checks labels, `where` and `weights` of rows of a shape, and flattens them."""
-    kept, valid = kept_elements(shape, where, weights), None
+) -> RowInputs:
+    """Validates labels, `where` and `weights` of one shape, and flattens them."""
+    kept, valid = kept_mask(shape, where, weights), None
     if labels is not None:
-        labels, valid = class_numbers("features", labels, (*shape, classes), axis=None)
-    # Wide, as the gradients by them are until they have met their cotangent.
-    found = labels, valid, kept, None if weights is None else widen(jnp.asarray(weights))
-    return Tokens(*(None if x is None else x.reshape(-1) for x in found))
+        labels, valid = prepare_integer_labels("features", labels, (*shape, classes), axis=None)
+    # Wide weights have wide gradients. Those are multiplied by a cotangent before they are rounded.
+    arrays = labels, valid, kept, None if weights is None else widen(jnp.asarray(weights))
+    return RowInputs(*(None if x is None else x.reshape(-1) for x in arrays))
 
 
-def chunk_rows(heads: tuple[Head, ...], options: Options, max_logits_bytes: int | None) -> int:
-    """How many rows fit into so many bytes: logits, derivatives, and as much for some options."""
-    size = jnp.dtype(compute_dtype(*(x for head in heads for x in head))).itemsize
-    features, classes = zip(*(map(_size, head.kernel.shape) for head in heads), strict=True)
+def rows_per_chunk(heads: tuple[Head, ...], options: Options, max_logits_bytes: int | None) -> int:
+    """The number of rows whose arrays fit into the budget.
+
+    These are the logits, their derivative, and the temporaries of some options.
+    """
+    size = jnp.dtype(compute_dtype(*(x for head in heads for x in head.arrays))).itemsize
+    classes = [_size_or_estimate(head.classes) for head in heads]
     if max_logits_bytes is None:
-        kernels = sum(D * V * size for D, V in zip(features, classes, strict=True))
-        max_logits_bytes = max(LEAST_LOGITS_BYTES, int(kernels * SHARE_OF_KERNEL))
-    arrays = 2 * (1 + sum(options.get(name) is not None for name in LOGITS_MADE_ANEW))
+        kernels = size * sum(math.prod(map(_size_or_estimate, head.kernel.shape)) for head in heads)
+        max_logits_bytes = max(MIN_LOGITS_BYTES, int(kernels * KERNEL_FRACTION))
+    arrays = 2 * (1 + sum(options.get(name) is not None for name in OPTIONS_WITH_TEMPORARIES))
     rows = max(1, max_logits_bytes // max(1, arrays * sum(classes) * size))
-    # A symbolic number of rows is padded to whole chunks.
+    # `pad_to_chunks` pads a symbolic number of rows, so that a large chunk would waste work.
     symbolic = any(not isinstance(head.features.shape[0], int) for head in heads)
     return min(rows, SYMBOLIC_ROWS) if symbolic else rows
 
 
-def _size(n: int) -> int:
-    """A size, or the number that stands for a symbolic one."""
+def _size_or_estimate(n: int) -> int:
+    """A size, or the estimate that replaces a symbolic one."""
     return n if isinstance(n, int) else SYMBOLIC_SIZE
 
 
-def reduced(
+def reduced_losses(
     losses: Losses,
     heads: tuple[Head, ...],
     shape: tuple[int, ...],
-    tokens: Tokens,
+    inputs: RowInputs,
     options: Options,
     max_logits_bytes: int | None,
     reduction: Reduction,
 ) -> Reduced:
-    """Losses of rows of a shape, reduced, their logits made in chunks."""
-    made = losses_or_total(losses, heads, shape, tokens, options, max_logits_bytes, reduction)
+    """The losses of rows of a shape, reduced. Their logits exist for one chunk at a time."""
+    result = losses_or_total(losses, heads, shape, inputs, options, max_logits_bytes, reduction)
     if reduction == "none":
-        return made
-    return of_total(made, math.prod(shape), tokens.kept, tokens.weights, reduction)
+        return result
+    return reduce_total(result, math.prod(shape), inputs.kept, inputs.weights, reduction)
 
 
 def losses_or_total(
     losses: Losses,
     heads: tuple[Head, ...],
     shape: tuple[int, ...],
-    tokens: Tokens,
+    inputs: RowInputs,
     options: Options,
     max_logits_bytes: int | None,
     reduction: Reduction,
 ) -> Array:
-    """The losses of each row, or their total, which the reduction is made of."""
-    formula = partial(_weighted, losses)
-    chunk = chunk_rows(heads, options, max_logits_bytes)
+    """The weighted losses of the rows for the reduction "none", and their total for any other."""
+    formula = partial(_weighted_losses, losses)
+    chunk = rows_per_chunk(heads, options, max_logits_bytes)
     if reduction == "none":
-        return of_rows(formula, chunk, heads, shape, tokens, options)
-    heads, tokens = whole_chunks(chunk, heads, tokens)
-    return summed(formula, chunk, heads, tokens.used, tokens, options)
+        return per_row_in_chunks(formula, chunk, heads, shape, inputs, options)
+    heads, inputs = pad_to_chunks(chunk, heads, inputs)
+    return summed(formula, chunk, heads, inputs.feature_mask, inputs, options)
 
 
-def of_rows(
+def per_row_in_chunks(
     formula: Formula,
     chunk: int,
     heads: tuple[Head, ...],
     shape: tuple[int, ...],
-    tokens: Tokens,
+    inputs: RowInputs,
     options: Any,
 ) -> Any:
-    """A formula's arrays for rows of a shape."""
+    """The arrays of a formula, for rows of a shape."""
     n = heads[0].features.shape[0]
-    heads, tokens = whole_chunks(chunk, heads, tokens)
-    made = per_row(formula, chunk, heads, tokens.used, tokens, options)
-    return jax.tree.map(lambda x: x[:n].reshape(shape), made)
+    heads, inputs = pad_to_chunks(chunk, heads, inputs)
+    arrays = per_row(formula, chunk, heads, inputs.feature_mask, inputs, options)
+    return jax.tree.map(lambda x: x[:n].reshape(shape), arrays)
 
 
-def whole_chunks(
-    chunk: int, heads: tuple[Head, ...], tokens: Tokens
-) -> tuple[tuple[Head, ...], Tokens]:
-    """Pads a symbolic number of rows with dropped ones, to chunks of one size."""
+def pad_to_chunks(
+    chunk: int, heads: tuple[Head, ...], inputs: RowInputs
+) -> tuple[tuple[Head, ...], RowInputs]:
+    """Pads a symbolic number of rows with dropped rows, to a multiple of the chunk."""
     n = heads[0].features.shape[0]
     if isinstance(n, int):
-        return heads, tokens
-    kept = jnp.ones(n, bool) if tokens.kept is None else tokens.kept
-    # In this form JAX can tell that the rows are no fewer than a chunk.
+        return heads, inputs
+    kept = jnp.ones(n, bool) if inputs.kept is None else inputs.kept
+    # From this form JAX can prove that there are at least as many rows as in a chunk.
     padding = (n + chunk - 1) // chunk * chunk - n
 
     def pad(x):
         return jnp.pad(x, [(0, padding), *[(0, 0)] * (x.ndim - 1)])
 
-    heads = tuple(head._replace(features=pad(head.features)) for head in heads)
-    return heads, jax.tree.map(pad, tokens._replace(kept=kept))
+    heads = tuple(replace(head, features=pad(head.features)) for head in heads)
+    return heads, jax.tree.map(pad, inputs._replace(kept=kept))
 
 
-def _weighted(losses: Losses, z: tuple[Array, ...], tokens: Tokens, options: Options) -> Array:
-    made = losses(z, tokens.labels, options)
-    return weighted(made, tokens.kept, tokens.weights, tokens.valid)
+def _weighted_losses(
+    losses: Losses, z: tuple[Array, ...], inputs: RowInputs, options: Options
+) -> Array:
+    unweighted = losses(z, inputs.labels, options)
+    return weighted(unweighted, inputs.kept, inputs.weights, inputs.valid)
 
 
-def without_left_out(rows: Rows) -> Rows:
-    """The rows without the classes at −inf, which a bias leaves out, as `where` would drop them."""
+def without_excluded_classes(rows: Rows) -> Rows:
+    """The rows with their classes at −inf dropped. A bias of −inf excludes a class this way."""
     return replace(rows, classes=~jnp.isneginf(rows.values))
 
 
-def rows(z: Array, softcap: Array | None, axis_name: AxisName) -> Rows:
-    """The rows of logits z, capped."""
+def capped_rows(z: Array, softcap: Array | None, axis_name: AxisName) -> Rows:
+    """The rows of the soft-capped logits."""
     return Rows(z if softcap is None else capped(z, softcap), axis_name=axis_name)

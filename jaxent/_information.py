@@ -1,6 +1,6 @@
 """Information and entropy, in nats.
 
-A negative logarithm is written 0 − log p, since what is certain informs of 0 and not of −0.
+The code has 0 − log p for −log p: an event with p = 1 then has information 0, not −0.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._declare import Axis, Reduction, loss
-from jaxent._inputs import elements
+from jaxent._inputs import prepare_elements
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
+from jaxent.core.lower import second_pass, settled
 from jaxent.core.mesh import AxisName
-from jaxent.core.tangents import in_two_passes, rows_apart
 from jaxent.core.xlogy import xlogx
 
 
@@ -29,7 +29,7 @@ def self_information(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""Self-information of an outcome of probability p, element by element.
+    r"""Self-information of an event of probability p, element by element.
 
         I = −log p        ∂I/∂p = −1/p
 
@@ -40,10 +40,10 @@ def self_information(
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, +inf where p is 0; or what `reduction` makes of it.
+      `(...)` in nats, +inf where p is 0. Or the result of `reduction`.
 
     Raises:
-      TypeError: `probs` not floating.
+      TypeError: `probs` is not floating.
 
     Example:
       >>> import jax.numpy as jnp
@@ -51,11 +51,11 @@ def self_information(
       >>> print(jaxent.self_information(jnp.array([1.0, 0.5])))
       [0.     0.6931]
 
-    Agrees with: `-jnp.log(probs)`, but for the sign of its 0.
+    Agrees with: `-jnp.log(probs)`, which has −0 where this has 0.
 
     References: Shannon, "A mathematical theory of communication", 1948.
     """
-    p = elements("probs", probs, None, where, weights)
+    p = prepare_elements("probs", probs, None, where, weights)
     return reduce(0 - jnp.log(widen(p.values)), p.kept, weights, reduction)
 
 
@@ -74,17 +74,17 @@ def entropy(
 
     Args:
       probs: `(..., V, ...)` floating, in [0, 1].
-      axis: the class axis, several of them (one distribution over all), or None for all.
-      where: of the rows' shape to drop rows, or of that of `probs` to leave terms out.
+      axis: the class axis, or several for one distribution over all of them, or None for all axes.
+      where: boolean, of the rows' shape to drop rows, or of the shape of `probs` to drop terms.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises:
-      TypeError: `probs` not floating.
-      ValueError: an axis out of range.
+      TypeError: `probs` is not floating.
+      ValueError: an axis is out of range.
 
     Example:
       >>> import jax.numpy as jnp
@@ -92,14 +92,14 @@ def entropy(
       >>> print(jaxent.entropy(jnp.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])))
       [0.6931 0. ]
 
-    Numerics: 0 · log 0 = 0, and the derivative is taken as 0 there.
+    Numerics: 0 · log 0 = 0, and its derivative is 0, where the true one is infinite.
 
     Agrees with: `scipy.stats.entropy(probs, axis=-1)` for rows that sum to 1.
 
     References: Shannon, "A mathematical theory of communication", 1948.
     """
-    rows = _classes.rows("probs", probs, axis, where, weights)
-    terms = xlogx(widen(_classes.filled(rows, rows.values, 1)))
+    rows = _classes.prepare_rows("probs", probs, axis, where, weights)
+    terms = xlogx(widen(_classes.fill_rows(rows, rows.values, 1)))
     return reduce(0 - jnp.sum(terms, axis=-1), rows.kept, weights, reduction)
 
 
@@ -121,18 +121,18 @@ def softmax_entropy(
 
     Args:
       logits: `(..., V, ...)` floating.
-      axis: the class axis, several of them, or None for all.
-      where: of the rows' shape to drop rows, or of the logits' to drop classes.
-      axis_name: the mesh axis that splits the classes inside `jax.shard_map`; see `jaxent`.
+      axis: the class axis, or several, or None for all.
+      where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises:
-      TypeError: `logits` not floating.
-      ValueError: an axis out of range.
+      TypeError: `logits` is not floating.
+      ValueError: an axis is out of range.
 
     Example:
       >>> import jax.numpy as jnp
@@ -140,15 +140,16 @@ def softmax_entropy(
       >>> print(jaxent.softmax_entropy(jnp.array([[0.0, 0.0], [20.0, 0.0]])))
       [6.931e-01 4.328e-08]
 
-    Numerics: a sum of terms that are each at least 0, exact for confident rows. A class at −inf
-    counts for nothing.
+    Numerics: all terms are at least 0, so confident rows lose no digits. A class at −inf adds 0.
 
-    Differentiable: in both modes, to any order. Kept: the logits and a few floats a row.
+    Differentiable: in both modes, to any order. Residuals: the logits and a few floats per row.
 
     Agrees with: `torch.distributions.Categorical(logits=logits).entropy()`.
     """
-    rows = _classes.rows("logits", logits, axis, where, weights, axis_name)
-    return reduce(rows_apart(unlabelled_stats(rows).entropy), rows.kept, weights, reduction)
+    rows = _classes.prepare_rows("logits", logits, axis, where, weights, axis_name)
+    return reduce(
+        settled(unlabelled_stats(rows, entropy=True).entropy), rows.kept, weights, reduction
+    )
 
 
 @loss()
@@ -159,7 +160,9 @@ def sigmoid_entropy(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""Entropy of a binary outcome of probability σ(z), element by element.
+    r"""Entropy of a binary event of probability σ(z), element by element.
+
+    For p = σ(z):
 
         H = −p log p − (1 − p) log(1 − p)        ∂H/∂z = −p (1 − p) z
 
@@ -170,10 +173,10 @@ def sigmoid_entropy(
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises:
-      TypeError: `logits` not floating.
+      TypeError: `logits` is not floating.
 
     Example:
       >>> import jax.numpy as jnp
@@ -181,14 +184,16 @@ def sigmoid_entropy(
       >>> print(jaxent.sigmoid_entropy(jnp.array([0.0, 20.0])))
       [6.931e-01 4.328e-08]
 
-    Numerics: without cancellation; 0 at ±inf. Differentiable in both modes, to any order.
+    Numerics: nothing cancels. The entropy at ±inf is 0.
+
+    Differentiable: in both modes, to any order.
 
     Agrees with: `torch.distributions.Bernoulli(logits=logits).entropy()`.
     """
-    z = elements("logits", logits, None, where, weights)
+    z = prepare_elements("logits", logits, None, where, weights)
     return reduce(_sigmoid_entropy(z.values), z.kept, weights, reduction)
 
 
-@in_two_passes("cpu")
+@second_pass
 def _sigmoid_entropy(logits: Array) -> Array:
     return bernoulli_entropy(widen(logits))

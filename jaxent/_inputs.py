@@ -1,7 +1,7 @@
-"""What a user passes in, checked when a loss is traced; `_classes` checks what has a class axis.
+"""Validates arguments, and fills in dropped elements.
 
-The functions check shapes and dtypes and return arrays that need no further care. Nothing
-broadcasts: a shape that is not the expected one is an error.
+The checks run when JAX traces a loss, and cost nothing at run time. Nothing broadcasts: any shape
+but the expected one is an error. `_classes` validates the arguments that have a class axis.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def expect_shape(name: str, x: Array, shape: tuple[int, ...], source: str, hint:
 
 
 def expect_split(name: str, x: Array, axis_name: AxisName) -> None:
-    """Inside `shard_map`, an array of which every device along an axis has a part of its own."""
+    """Checks that `shard_map` shards an array along the mesh axes of `axis_name`."""
     axes = (axis_name,) if isinstance(axis_name, str) else axis_name or ()
     for axis in axes:
         try:
@@ -66,7 +66,7 @@ def expect_split(name: str, x: Array, axis_name: AxisName) -> None:
 
 @contextmanager
 def _explained(error: type[Exception], message: str) -> Iterator[None]:
-    """Turns a failed chex assertion into an error that names the argument."""
+    """Replaces a failed chex assertion by an error that names the argument."""
     try:
         yield
     except AssertionError:
@@ -74,7 +74,7 @@ def _explained(error: type[Exception], message: str) -> Iterator[None]:
 
 
 def number(name: str, value: ArrayLike, dtype: DTypeLike) -> Array:
-    """A number in the dtype of computation."""
+    """A scalar option, in the dtype of computation."""
     array = jnp.asarray(value)
     expect_real(name, array)
     expect_shape(name, array, (), "a number")
@@ -82,22 +82,25 @@ def number(name: str, value: ArrayLike, dtype: DTypeLike) -> Array:
 
 
 def option(name: str, value: ArrayLike | None, dtype: DTypeLike) -> Array | None:
-    """A number in the dtype of computation, or None where the option is absent."""
+    """A scalar option in the dtype of computation, or None if the option is absent."""
     return None if value is None else number(name, value, dtype)
 
 
-def keep(x: Array, kept: Array | None, fill: float) -> Array:
-    """x with its dropped elements, or dropped rows of classes, replaced by a harmless number."""
+def fill_dropped(x: Array, kept: Array | None, fill: float) -> Array:
+    """x with a finite fill value in dropped elements, or in all classes of dropped rows.
+
+    A mask `kept` of None keeps all.
+    """
     if kept is None:
         return x
     kept = jnp.expand_dims(kept, tuple(range(kept.ndim, x.ndim)))
     return select(kept, x, jnp.asarray(fill, x.dtype))
 
 
-def kept_elements(
+def kept_mask(
     shape: tuple[int, ...], where: ArrayLike | None, weights: ArrayLike | None, hint: str = ""
 ) -> Array | None:
-    """Which losses of a shape count: those that `where` keeps and whose weight is not 0."""
+    """The mask of the losses that count: `where` keeps them and their weight is not 0."""
     kept = None
     if where is not None:
         kept = jnp.asarray(where)
@@ -112,8 +115,8 @@ def kept_elements(
     return kept
 
 
-class Elements(NamedTuple):
-    """Predictions and labels of one shape, in their own dtypes; labels may be absent."""
+class ElementInputs(NamedTuple):
+    """Predictions and labels of one shape, in their own dtypes. Labels may be None."""
 
     values: Array
     labels: Any
@@ -121,35 +124,35 @@ class Elements(NamedTuple):
 
     @property
     def dtype(self) -> DTypeLike:
-        """That of computation."""
+        """The dtype of computation."""
         return compute_dtype(self.values, self.labels)
 
 
-def elements(
+def prepare_elements(
     name: str,
     values: ArrayLike,
     labels: ArrayLike | None,
     where: ArrayLike | None,
     weights: ArrayLike | None,
     labels_name: str = "labels",
-) -> Elements:
-    """Checks elementwise predictions with their labels, and makes dropped ones harmless.
+) -> ElementInputs:
+    """Validates elementwise predictions and labels, and fills in the dropped ones.
 
-    A dropped prediction is 1/2: a probability and a logit at which every loss is finite.
+    A dropped prediction becomes 1/2. As a probability and as a logit it has a finite loss.
     """
     values = jnp.asarray(values)
     expect_floating(name, values)
-    kept = kept_elements(values.shape, where, weights)
+    kept = kept_mask(values.shape, where, weights)
     if labels is not None:
         labels = jnp.asarray(labels)
         expect_real(labels_name, labels)
         expect_shape(labels_name, labels, values.shape, name)
-        labels = keep(labels, kept, 0)
-    return Elements(keep(values, kept, 0.5), labels, kept)
+        labels = fill_dropped(labels, kept, 0)
+    return ElementInputs(fill_dropped(values, kept, 0.5), labels, kept)
 
 
-def per_class_option(name: str, value: ArrayLike | None, like: Elements) -> Array | None:
-    """A number, or one per class of the last axis, that broadcasts against the elements."""
+def per_class_option(name: str, value: ArrayLike | None, like: ElementInputs) -> Array | None:
+    """An option with one number, or one per class of the last axis. Broadcasts against `like`."""
     if value is None:
         return None
     array, shape = jnp.asarray(value), like.values.shape

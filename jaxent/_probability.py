@@ -8,10 +8,11 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._declare import FRACTION, HALF, NON_NEGATIVE, POS_WEIGHT, Axis, Reduction, loss
-from jaxent._inputs import elements, keep, number, option, per_class_option
+from jaxent._inputs import fill_dropped, number, option, per_class_option, prepare_elements
 from jaxent._reduction import Reduced, reduce
-from jaxent.core.dtypes import compute_dtype
+from jaxent.core.dtypes import compute_dtype, widen_both
 from jaxent.core.focal import balance, focal
+from jaxent.core.lower import second_pass, total
 from jaxent.core.mesh import select
 from jaxent.core.xlogy import xlog1my, xlogy
 
@@ -31,23 +32,23 @@ def binary_cross_entropy(
 
         ℓ = −w y log max(p, ε) − (1 − y) log max(1 − p, ε)        w the `pos_weight`
 
-    and the derivative by p is −w y / p + (1 − y)/(1 − p), without the term whose floor holds.
+    The gradient by p is −w y / p + (1 − y)/(1 − p). A term at its floor ε has gradient 0.
 
     Args:
-      probs: `(...)` floating, in [0, 1]; numbers outside are taken as 0 or 1.
+      probs: `(...)` floating, in [0, 1]. Numbers outside are clipped.
       labels: `(...)` real, of the shape of `probs`, between 0 and 1.
-      epsilon: in [0, 0.5], the floor under both probabilities; 0 for none.
-      pos_weight: at least 0; a number, or one per class of the last axis.
+      epsilon: in [0, 0.5], the floor of both probabilities. 0 for none.
+      pos_weight: at least 0. A number, or one per class of the last axis.
       where: `(...)` boolean.
       weights: `(...)` real.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises:
-      TypeError: `probs` not floating, `labels` not real, `where` not boolean.
-      ValueError: shapes that differ, an option out of its range.
+      TypeError: `probs` is not floating, `labels` not real, or `where` not boolean.
+      ValueError: shapes differ, or an option is out of its range.
 
     Example:
       >>> import jax.numpy as jnp
@@ -56,19 +57,20 @@ def binary_cross_entropy(
       >>> print(jaxent.binary_cross_entropy(probs, labels, reduction="mean"))
       0.4915
 
-    Numerics: 0 · log 0 = 0, in the derivatives too. A certain and right answer costs exactly 0.
-    From logits, `sigmoid_binary_cross_entropy` has no floor and no limit.
+    Numerics: 0 · log 0 = 0, in the derivatives too. A certain and right answer has loss exactly 0.
+    Prefer logits and `sigmoid_binary_cross_entropy`, which needs no floor.
 
-    Differentiable: in both modes, by every floating argument. Kept: the arguments as they came.
+    Differentiable: in both modes, by every floating argument. Residuals: the arguments in their own
+    dtypes.
 
-    Agrees with: `keras.losses.BinaryCrossentropy()`, to 1e-7, which it adds to certain answers.
+    Agrees with: `keras.losses.BinaryCrossentropy()` to 1e-7. Keras gives certain and right answers
+    a loss of 1e-7.
     """
-    binary = elements("probs", probs, labels, where, weights)
-    y = binary.labels.astype(binary.dtype)
+    binary = prepare_elements("probs", probs, labels, where, weights)
+    floor = number("epsilon", epsilon, binary.dtype)
     positives = per_class_option("pos_weight", pos_weight, binary)
-    positive = y if positives is None else y * positives
-    losses = _cross_entropy(binary.values, positive, 1 - y, number("epsilon", epsilon, y.dtype))
-    return reduce(losses, binary.kept, weights, reduction)
+    losses = _cross_entropy(binary.values, binary.labels, floor, positives)
+    return reduce(losses, binary.kept, weights, reduction, add_up=total)
 
 
 @loss(epsilon=HALF, alpha=FRACTION, gamma=NON_NEGATIVE)
@@ -87,19 +89,21 @@ def binary_focal_cross_entropy(
 
         ℓ = α_t m^γ · binary_cross_entropy(p, y),    m = y (1 − p) + (1 − y) p
 
+    with α_t = α y + (1 − α)(1 − y) and m the missed probability.
+
     Args:
       probs: `(...)` floating, in [0, 1].
       labels: `(...)` real, of the shape of `probs`, between 0 and 1.
-      epsilon: in [0, 0.5], the floor under both probabilities in the logarithms; 0 for none.
-      alpha: in [0, 1], the weight of positives against 1 − α of negatives; None weighs neither.
-        A number, or one per class of the last axis.
-      gamma: at least 0; 0 gives the cross-entropy.
+      epsilon: in [0, 0.5], the floor of both probabilities in the logarithms. 0 for none.
+      alpha: in [0, 1], a number or one per class of the last axis. Positives have weight α,
+        negatives 1 − α. None weighs neither.
+      gamma: at least 0. 0 gives the cross-entropy.
       where: `(...)` boolean.
       weights: `(...)` real.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises: as `binary_cross_entropy`.
 
@@ -110,19 +114,19 @@ def binary_focal_cross_entropy(
       >>> print(jaxent.binary_focal_cross_entropy(probs, labels, gamma=2.0))
       [0.1733 0.0089]
 
-    Numerics and what is differentiable: as `binary_cross_entropy`.
+    Numerics, Differentiable: as `binary_cross_entropy`.
 
-    Agrees with: `keras.losses.BinaryFocalCrossentropy(alpha=alpha, gamma=gamma)`, which weighs with
-    alpha when `apply_class_balancing=True`.
+    Agrees with: `keras.losses.BinaryFocalCrossentropy(gamma=gamma)`, and with `alpha=alpha,
+    apply_class_balancing=True` in it where alpha is given.
 
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
-    binary = elements("probs", probs, labels, where, weights)
-    p, y = binary.values.astype(binary.dtype), binary.labels.astype(binary.dtype)
-    ce = _cross_entropy(p, y, 1 - y, number("epsilon", epsilon, y.dtype))
-    losses = focal(ce, y * (1 - p) + (1 - y) * p, option("gamma", gamma, y.dtype))
-    losses = balance(losses, y, per_class_option("alpha", alpha, binary))
-    return reduce(losses, binary.kept, weights, reduction)
+    binary = prepare_elements("probs", probs, labels, where, weights)
+    floor = number("epsilon", epsilon, binary.dtype)
+    exponent = option("gamma", gamma, binary.dtype)
+    balances = per_class_option("alpha", alpha, binary)
+    losses = _focal(binary.values, binary.labels, floor, exponent, balances)
+    return reduce(losses, binary.kept, weights, reduction, add_up=total)
 
 
 @loss(epsilon=FRACTION)
@@ -138,21 +142,21 @@ def categorical_cross_entropy(
 ) -> Reduced:
     r"""Cross-entropy of probabilities over classes, with labels that are distributions.
 
-        ℓ = −Σ_j t_j log max(p_j, ε)        ∂ℓ/∂p_j = −t_j / p_j, 0 below the floor
+        ℓ = −Σ_j t_j log max(p_j, ε)        ∂ℓ/∂p_j = −t_j / p_j, and 0 below the floor ε
 
     Args:
-      probs: `(..., V, ...)` floating, in [0, 1]. They are taken as they are: Keras divides a row
-        by its sum first, which changes nothing where that is 1.
+      probs: `(..., V, ...)` floating, in [0, 1]. The loss does not normalise them. Keras first
+        divides each row by its sum.
       labels: `(..., V, ...)` real, of the shape of `probs`.
       axis: the class axis or axes.
-      where: of the rows' shape to drop rows, or of that of `probs` to drop classes, whose label
-        mass goes with them; see `jaxent`.
-      epsilon: in [0, 1], the floor under the probabilities; 0 for none.
+      where: boolean, of the rows' shape to drop rows, or of the shape of `probs` to drop classes. A
+        class is dropped together with its label mass; see `jaxent`.
+      epsilon: in [0, 1], the floor of the probabilities. 0 for none.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises: as `softmax_cross_entropy`.
 
@@ -164,15 +168,17 @@ def categorical_cross_entropy(
       >>> print(jaxent.categorical_cross_entropy(probs, labels))
       [0.0513 2.3026 ]
 
-    Numerics: 0 · log 0 = 0, in the derivatives too. Differentiable in both modes.
+    Numerics: 0 · log 0 = 0, in the derivatives too.
+
+    Differentiable: in both modes.
 
     Agrees with: `keras.losses.CategoricalCrossentropy()` for rows that sum to 1.
     """
-    rows = _classes.rows("probs", probs, axis, where, weights)
-    t = _classes.class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
+    rows = _classes.prepare_rows("probs", probs, axis, where, weights)
+    t = _classes.prepare_class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
     t = t.astype(compute_dtype(rows.values, t))
-    p = _floored(rows.values.astype(t.dtype), number("epsilon", epsilon, t.dtype))
-    p = _classes.filled(rows, p, 1)
+    p = _clip(rows.values.astype(t.dtype), number("epsilon", epsilon, t.dtype))
+    p = _classes.fill_rows(rows, p, 1)
     return reduce(0 - jnp.sum(xlogy(t, p), axis=-1), rows.kept, weights, reduction)
 
 
@@ -187,22 +193,23 @@ def categorical_cross_entropy_with_integer_labels(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""Cross-entropy of probabilities over classes, with labels that are class numbers.
+    r"""Cross-entropy of probabilities over classes, with integer labels.
 
-        ℓ = −log max(p_y, ε)
+        ℓ = −log max(p_y, ε)        ∂ℓ/∂p_y = −1 / p_y, and 0 below the floor ε
 
     Args:
-      probs: `(..., V, ...)` floating, in [0, 1], taken as they are.
-      labels: `(...)` integers in [0, V); another number makes that row's loss NaN, its gradient 0.
-      axis: the class axis, or several, of which a label is then a flat index.
-      where: of the rows' shape to drop rows, or of that of `probs` to drop classes. A class dropped
-        has probability 0, below any epsilon: a label there costs +inf.
-      epsilon: in [0, 1], the floor under the probabilities; 0 for none.
+      probs: `(..., V, ...)` floating, in [0, 1]. The loss does not normalise them.
+      labels: `(...)` integers in [0, V). Any other number gives its row a loss of NaN and a
+        gradient of 0.
+      axis: the class axis, or several. With several axes a label is a flat index.
+      where: boolean, of the rows' shape to drop rows, or of the shape of `probs` to drop classes. A
+        label on a dropped class has loss +inf, whatever `epsilon` is.
+      epsilon: in [0, 1], the floor of the probabilities. 0 for none.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises: as `softmax_cross_entropy_with_integer_labels`.
 
@@ -215,30 +222,45 @@ def categorical_cross_entropy_with_integer_labels(
 
     Agrees with: `keras.losses.SparseCategoricalCrossentropy()` for rows that sum to 1.
     """
-    rows = _classes.rows("probs", probs, axis, where, weights)
-    y, valid = _classes.class_numbers("probs", labels, rows.values.shape, axis)
-    p = _of_label(rows.values.astype(compute_dtype(rows.values)), y)
-    p = _floored(p, number("epsilon", epsilon, p.dtype))
-    p = p if rows.classes is None else select(_of_label(rows.classes, y), p, 0)
-    p = keep(p, rows.kept, 1)
+    rows = _classes.prepare_rows("probs", probs, axis, where, weights)
+    y, valid = _classes.prepare_integer_labels("probs", labels, rows.values.shape, axis)
+    p = _take_label(rows.values, y).astype(rows.dtype)
+    p = _clip(p, number("epsilon", epsilon, p.dtype))
+    p = p if rows.classes is None else select(_take_label(rows.classes, y), p, 0)
+    p = fill_dropped(p, rows.kept, 1)
     losses = 0 - jnp.log(select(valid, p, 1))
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 
-def _of_label(x: Array, y: Array) -> Array:
+def _take_label(x: Array, y: Array) -> Array:
     return jnp.squeeze(jnp.take_along_axis(x, y[..., None], axis=-1), -1)
 
 
-def _floored(p: Array, epsilon: Array) -> Array:
-    """p within [epsilon, 1], with derivative 1 on the whole of that interval and 0 outside."""
+def _clip(p: Array, epsilon: Array) -> Array:
+    """p clipped to [epsilon, 1]. The derivative is 1 in the closed interval and 0 outside."""
     return select(p < epsilon, epsilon, select(p > 1, 1, p))
 
 
-def _cross_entropy(probs: Array, positive: Array, negative: Array, epsilon: Array) -> Array:
-    p = probs.astype(positive.dtype)
-    p = _floored(p, jnp.zeros_like(epsilon))
-    # The floor is under 1 − p itself: 1 − (1 − 1e-7) is 1.2e-7 in float32.
+def _terms(probs: Array, labels: Array, epsilon: Array, pos_weight: Array | None = None) -> Array:
+    p, y = widen_both(probs, labels)
+    positive, negative = y if pos_weight is None else y * pos_weight, 1 - y
+    p = _clip(p, jnp.zeros_like(epsilon))
+    # Compares 1 − p itself with epsilon: 1 − (1 − 1e-7) is 1.2e-7 in float32.
     certain = 1 - p < epsilon
     negative_term = xlog1my(negative, select(certain, 0.5, p))
     negative_term = select(certain, xlogy(negative, select(certain, epsilon, 1)), negative_term)
-    return (0 - xlogy(positive, _floored(p, epsilon))) - negative_term
+    return (0 - xlogy(positive, _clip(p, epsilon))) - negative_term
+
+
+@second_pass
+def _cross_entropy(probs: Array, labels: Array, epsilon: Array, pos_weight: Array | None) -> Array:
+    return _terms(probs, labels, epsilon, pos_weight)
+
+
+@second_pass
+def _focal(
+    probs: Array, labels: Array, epsilon: Array, gamma: Array | None, alpha: Array | None
+) -> Array:
+    p, y = widen_both(probs, labels)
+    ce = _terms(p, y, epsilon)
+    return balance(focal(ce, y * (1 - p) + (1 - y) * p, gamma), y, alpha)

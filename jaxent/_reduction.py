@@ -1,4 +1,4 @@
-"""The one reduction that every loss shares: where, then weights, then a number."""
+"""The reduction that every loss shares: mask, multiply by weights, sum, divide."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent._declare import Reduction, loss
-from jaxent._inputs import expect_floating, keep, kept_elements
+from jaxent._inputs import expect_floating, fill_dropped, kept_mask
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.mesh import select
 
-# An array, or the pair of a total and a divisor where that was asked for.
+# An array, or a pair of a total and its divisor for reductions named "total_and_…".
 Reduced = Array | tuple[Array, Array]
 
 
@@ -26,25 +26,28 @@ def reduce_losses(
     weights: ArrayLike | None = None,
     reduction: Reduction = "mean",
 ) -> Reduced:
-    """Reduces losses of any shape, yours or jaxent's, the way every loss here does.
+    """Reduces losses of any shape, as every loss of jaxent reduces its own.
+
+    Use it for losses that you wrote yourself.
 
     Args:
       losses: `(...)` floating.
-      where: `(...)` boolean; False drops the loss, whatever it is.
-      weights: `(...)` real, multiplied on; 0 drops the loss, whatever it is.
-      reduction: "none", "sum", "mean" (over the number kept), "weighted_mean" (over the sum of
-        the weights), "total_and_count" or "total_and_weight".
+      where: `(...)` boolean. False drops the loss, NaN included.
+      weights: `(...)` real factors of the losses. 0 drops the loss, NaN included.
+      reduction: "none", "sum", "mean" (Σ w ℓ over the number kept), "weighted_mean" (Σ w ℓ over
+        Σ w), "total_and_count" or "total_and_weight".
 
     Returns:
-      `(...)` for "none", a pair of numbers for "total_and_count" and "total_and_weight", a number
-      otherwise, in float32, or float64 where an input is; a count is an integer. Where nothing is
-      kept, 0; where weights of both signs cancel, a weighted mean is what dividing by 0 gives.
+      `(...)` for "none", a pair of scalars for "total_and_count" and "total_and_weight", a scalar
+      otherwise. The dtype is float32, or float64 if an input is. A count is an integer. If no loss
+      is kept, every reduction is 0. If weights of both signs sum to 0, a weighted mean divides by
+      0: it is ±inf or NaN.
 
     Raises:
-      TypeError: `losses` not floating, `where` not boolean.
-      ValueError: shapes that differ, an unknown reduction.
+      TypeError: `losses` is not floating, or `where` is not boolean.
+      ValueError: shapes differ, or the reduction is unknown.
 
-    Example: the mean over two steps that keep different numbers of losses.
+    Example: the mean over two steps, each with its own number of kept losses.
 
       >>> import jax.numpy as jnp
       >>> import jaxent
@@ -59,7 +62,7 @@ def reduce_losses(
     """
     losses = jnp.asarray(losses)
     expect_floating("losses", losses)
-    return reduce(losses, kept_elements(losses.shape, where, weights), weights, reduction)
+    return reduce(losses, kept_mask(losses.shape, where, weights), weights, reduction)
 
 
 def reduce(
@@ -70,21 +73,21 @@ def reduce(
     valid: Array | None = None,
     add_up: Callable[[Array], Array] = jnp.sum,
 ) -> Reduced:
-    """Reduces losses of which `kept` (None: all) count, `kept` being False where a weight is 0."""
+    """Reduces losses. The mask `kept` (None: all) is False where a weight is 0."""
     losses = weighted(losses, kept, weights, valid)
     if reduction == "none":
         return losses
-    return of_total(add_up(losses), losses.size, kept, weights, reduction)
+    return reduce_total(add_up(losses), losses.size, kept, weights, reduction)
 
 
-def of_total(
+def reduce_total(
     total: Array,
     size: int,
     kept: Array | None,
     weights: ArrayLike | None,
     reduction: Reduction,
 ) -> Reduced:
-    """What a reduction makes of the total of losses, of which there are so many."""
+    """The reduction, from the total Σ w ℓ of `size` losses, dropped ones included in `size`."""
     if reduction == "sum":
         return total
     if reduction == "total_and_count":
@@ -93,7 +96,7 @@ def of_total(
     count = jnp.asarray(size, total.dtype) if kept is None else jnp.sum(kept).astype(total.dtype)
     divisor = count
     if reduction in ("weighted_mean", "total_and_weight") and weights is not None:
-        divisor = jnp.sum(keep(jnp.asarray(weights, total.dtype), kept, 0))
+        divisor = jnp.sum(fill_dropped(jnp.asarray(weights, total.dtype), kept, 0))
     if reduction == "total_and_weight":
         return total, divisor
     return total / select(count == 0, 1, divisor)
@@ -102,16 +105,16 @@ def of_total(
 def weighted(
     losses: Array, kept: Array | None, weights: ArrayLike | None, valid: Array | None = None
 ) -> Array:
-    """The losses times their weights, 0 where they are not kept.
+    """The losses times their weights, 0 where dropped.
 
-    A loss that is kept and not `valid` (None: all are) is NaN, and has no derivative by anything,
-    so that it may be masked afterwards.
+    A loss that is kept but not `valid` (None: all are) is NaN. All its derivatives are 0, so a
+    caller may still mask the loss after the call.
     """
     weights = None if weights is None else jnp.asarray(weights)
     dtype = compute_dtype(losses, weights)
-    losses = keep(losses.astype(dtype), kept, 0)
+    losses = fill_dropped(losses.astype(dtype), kept, 0)
     if weights is not None:
-        losses = losses * keep(weights.astype(dtype), kept, 0)
+        losses = losses * fill_dropped(weights.astype(dtype), kept, 0)
     if valid is not None:
-        losses = keep(select(valid, losses, jnp.nan), kept, 0)
+        losses = fill_dropped(select(valid, losses, jnp.nan), kept, 0)
     return losses

@@ -6,10 +6,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent._declare import Reduction, loss
-from jaxent._inputs import elements
+from jaxent._inputs import prepare_elements
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.tangents import in_two_passes
+from jaxent.core.lower import second_pass
 
 
 @loss()
@@ -27,17 +27,17 @@ def squared_error(
 
     Args:
       predictions: `(...)` floating.
-      targets: `(...)` real, of the shape of `predictions`; None for zeros.
+      targets: `(...)` real, of the shape of `predictions`. None for zeros.
       where: `(...)` boolean.
       weights: `(...)` real.
-      reduction: see `jaxent`; "mean" gives the mean squared error.
+      reduction: see `jaxent`. "mean" gives the mean squared error.
 
     Returns:
-      `(...)`, or what `reduction` makes of it.
+      `(...)`, or the result of `reduction`.
 
     Raises:
-      TypeError: `predictions` not floating, `targets` not real.
-      ValueError: shapes that differ.
+      TypeError: `predictions` is not floating, or `targets` not real.
+      ValueError: shapes differ.
 
     Example:
       >>> import jax.numpy as jnp
@@ -46,15 +46,17 @@ def squared_error(
       >>> print(jaxent.squared_error(x, y))
       [0. 4. 9.]
 
-    Numerics: 16-bit inputs are subtracted in float32. Differentiable in both modes, to any order.
+    Numerics: subtracts 16-bit inputs in float32.
+
+    Differentiable: in both modes, to any order.
 
     Agrees with: `optax.losses.squared_error(predictions, targets)`.
     """
-    both = elements("predictions", predictions, targets, where, weights, "targets")
-    return reduce(_square(both.values, both.labels), both.kept, weights, reduction)
+    inputs = prepare_elements("predictions", predictions, targets, where, weights, "targets")
+    return reduce(_square(inputs.values, inputs.labels), inputs.kept, weights, reduction)
 
 
-@in_two_passes("cpu")
+@second_pass
 def _square(predictions: Array, targets: Array | None) -> Array:
     dtype = compute_dtype(predictions, targets)
     errors = predictions.astype(dtype)

@@ -1,4 +1,4 @@
-"""Losses of arrays that are split over the devices of a mesh, in one call."""
+"""Losses of arrays that are sharded over a mesh, in one call."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import AbstractMesh, Mesh, PartitionSpec
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxent._declare import NON_NEGATIVE, SMOOTHING, SOFTCAP, Reduction, loss
-from jaxent._inputs import kept_elements
+from jaxent._heads import kernel_axis
+from jaxent._inputs import kept_mask
 from jaxent._linear import linear_softmax_cross_entropy
-from jaxent._reduction import Reduced, of_total
+from jaxent._reduction import Reduced, reduce_total
 from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.mesh import AxisName
 
@@ -34,47 +35,52 @@ def sharded_linear_softmax_cross_entropy(
     z_loss: ArrayLike | None = None,
     class_weights: ArrayLike | None = None,
     max_logits_bytes: int | None = None,
+    operand_dtype: DTypeLike | None = None,
+    axis: int = -1,
     where: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""`linear_softmax_cross_entropy` of a batch and a vocabulary that are split over a mesh.
+    r"""`linear_softmax_cross_entropy` of a batch and a vocabulary that are sharded over a mesh.
 
-    Each device makes the logits of its rows and classes, some rows at a time, and no device gets
-    another's. Along `vocab_axis` devices tell each other a few numbers a row, and add up the
-    gradient by the features once; along `data_axis` they add up the gradient by the kernel once.
+    Use it to train a large vocabulary on many devices: no logits cross the mesh. Each device
+    computes the logits of its own rows and classes, one chunk of rows at a time.
+
+    The devices along `vocab_axis` reduce a few numbers per row, and once the gradient by the
+    features. The devices along `data_axis` reduce the gradient by the kernel once.
 
     Args:
-      features: `(N, ..., D)` floating, split by its first axis over `data_axis`.
-      kernel: `(D, V)` floating, its classes split over `vocab_axis`, its features over
-        `feature_axis`.
-      labels: `(N, ...)` integers in [0, V), of all classes.
-      mesh: the mesh, of Auto or of Explicit axes, and that of `jax.set_mesh` where one is set. It
-        may be of one device.
-      data_axis: the mesh axis, or axes, that split the batch, whose size divides N.
-      vocab_axis: the mesh axis, or axes, that split the vocabulary, whose size divides V; None
-        where every device has all classes.
-      feature_axis: the mesh axis, or axes, that the kernel's features are split over, as by fully
-        sharded data parallelism; some of `data_axis`. The kernel is gathered once, its gradient
-        scattered. None where it is whole.
-      bias: `(V,)`, split as the classes are. Pad a vocabulary that the axis does not divide with
+      features: `(N, ..., D)` floating. `data_axis` shards their first axis.
+      kernel: `(D, V)` floating, or `(V, D)` with `axis=0`. `vocab_axis` shards its classes, and
+        `feature_axis` its features.
+      labels: `(N, ...)` integers in [0, V), numbered over the classes of all devices.
+      mesh: the mesh, of Auto or Explicit axes. If `jax.set_mesh` is in use, it must be that mesh.
+        One device is enough.
+      data_axis: the mesh axis, or axes, that shard the batch. Their size must divide N.
+      vocab_axis: the mesh axis, or axes, that shard the vocabulary. Their size must divide V. None
+        replicates the classes.
+      feature_axis: the mesh axis, or axes, that shard the kernel's features, as fully sharded data
+        parallelism does. They must be among `data_axis`. A step gathers the kernel once and
+        scatters its gradient once. None replicates the features.
+      bias: `(V,)`, sharded as the classes. If the axis does not divide the vocabulary, pad it with
         classes of bias −inf.
-      softcap: as in `linear_softmax_cross_entropy`, as are the options below.
+      softcap: as in `linear_softmax_cross_entropy`, like the options below.
       label_smoothing: in [0, 1].
       z_loss: at least 0.
       class_weights: `(V,)`, one per class.
-      max_logits_bytes: of a device.
+      max_logits_bytes: the budget of one chunk on one device.
+      operand_dtype: the dtype of the operands of products on accelerators.
+      axis: the axis of the kernel's classes.
       where: `(N, ...)` boolean, False for rows to drop.
       weights: `(N, ...)`, one per row.
-      reduction: see `jaxent`; over all devices, whatever number of rows each of them keeps.
+      reduction: see `jaxent`. It counts the kept rows of all devices together.
 
     Returns:
-      `(N, ...)` in nats, split as the batch is, or what `reduction` makes of it, the same on all
-      devices.
+      `(N, ...)` in nats, sharded as the batch, or the result of `reduction`, replicated.
 
     Raises:
       TypeError, ValueError: as `linear_softmax_cross_entropy`.
-      ValueError: an axis that the mesh does not have, or that does not divide what it splits.
+      ValueError: the mesh lacks an axis, or its size does not divide the sharded one.
 
     Example:
       >>> import jax
@@ -89,15 +95,17 @@ def sharded_linear_softmax_cross_entropy(
       ... ))
       [0.2761 0.6518]
 
-    Numerics, what is differentiable and kept: as `linear_softmax_cross_entropy`.
+    Numerics, Differentiable: as `linear_softmax_cross_entropy`.
 
     References: Shoeybi et al., "Megatron-LM", 2019 (vocabulary parallelism); Rajbhandari et al.,
     "ZeRO", 2020 (sharded parameters).
     """
-    _judge(data_axis, vocab_axis, feature_axis)
+    _validate_mesh_axes(data_axis, vocab_axis, feature_axis)
+    axis = kernel_axis("axis", axis)
+    by_axis = (vocab_axis, feature_axis) if axis == 0 else (feature_axis, vocab_axis)
     arrays = {
         "features": (features, (data_axis, None)),
-        "kernel": (kernel, (feature_axis, vocab_axis)),
+        "kernel": (kernel, by_axis),
         "labels": (labels, (data_axis,)),
         "bias": (bias, (vocab_axis,)),
         "class_weights": (class_weights, (vocab_axis,)),
@@ -108,16 +116,18 @@ def sharded_linear_softmax_cross_entropy(
         "z_loss": (z_loss, ()),
     }
     given = {name: jnp.asarray(x) for name, (x, _) in arrays.items() if x is not None}
-    specs = {name: _split(name, x, mesh, arrays[name][1]) for name, x in given.items()}
+    specs = {name: _partition_spec(name, x, mesh, arrays[name][1]) for name, x in given.items()}
     by_row = reduction == "none"
 
     def of_device(given):
         kernel = given["kernel"]
         if feature_axis is not None:
-            kernel = lax.all_gather(kernel, feature_axis, axis=0, tiled=True)
+            kernel = lax.all_gather(kernel, feature_axis, axis=1 - axis, tiled=True)
         losses = linear_softmax_cross_entropy(
             **(given | {"kernel": kernel}),
             axis_name=vocab_axis,
+            axis=axis,
+            operand_dtype=operand_dtype,
             max_logits_bytes=max_logits_bytes,
             reduction="none" if by_row else "sum",
         )
@@ -125,17 +135,17 @@ def sharded_linear_softmax_cross_entropy(
 
     out = PartitionSpec(data_axis) if by_row else PartitionSpec()
     of_mesh = jax.shard_map(of_device, mesh=_with_auto_axes(mesh), in_specs=(specs,), out_specs=out)
-    made: Any = of_mesh(given)
+    result: Any = of_mesh(given)
     if by_row:
-        return made
+        return result
     where, weights = given.get("where"), given.get("weights")
-    kept = kept_elements(given["features"].shape[:-1], where, weights)
-    return of_total(made, given["labels"].size, kept, weights, reduction)
+    kept = kept_mask(given["features"].shape[:-1], where, weights)
+    return reduce_total(result, given["labels"].size, kept, weights, reduction)
 
 
-def _judge(data_axis: AxisName, vocab_axis: AxisName, feature_axis: AxisName) -> None:
-    """No axis splits both rows and classes; features are split by axes of the rows."""
-    by_row, by_class, by_feature = map(_names, (data_axis, vocab_axis, feature_axis))
+def _validate_mesh_axes(data_axis: AxisName, vocab_axis: AxisName, feature_axis: AxisName) -> None:
+    """Checks that no axis shards both rows and classes, and that rows share the features' axes."""
+    by_row, by_class, by_feature = map(_axis_names, (data_axis, vocab_axis, feature_axis))
     if not by_row:
         raise ValueError(f"data_axis must name an axis of the mesh, got {data_axis!r}")
     if by_row & by_class:
@@ -144,12 +154,12 @@ def _judge(data_axis: AxisName, vocab_axis: AxisName, feature_axis: AxisName) ->
         raise ValueError(f"feature_axis must name axes of data_axis, got {feature_axis!r}")
 
 
-def _names(axis: AxisName) -> set[str]:
+def _axis_names(axis: AxisName) -> set[str]:
     return {axis} if isinstance(axis, str) else set(axis or ())
 
 
 def _with_auto_axes(mesh: Mesh) -> Mesh | AbstractMesh:
-    """The mesh as it is inside a loss, which has no Explicit axes."""
+    """The mesh with Auto axes, as it is inside a loss."""
     context = jax.sharding.get_abstract_mesh()
     if context.empty:
         return Mesh(mesh.devices, mesh.axis_names)
@@ -161,25 +171,25 @@ def _with_auto_axes(mesh: Mesh) -> Mesh | AbstractMesh:
     return context
 
 
-def _split(name: str, x: Array, mesh: Mesh, axes: tuple[AxisName, ...]) -> PartitionSpec:
-    """The first axes of an array over axes of the mesh, whose sizes divide its own."""
+def _partition_spec(name: str, x: Array, mesh: Mesh, axes: tuple[AxisName, ...]) -> PartitionSpec:
+    """Shards the first axes of an array over mesh axes, whose sizes must divide them."""
     if x.ndim < len(axes):
         raise ValueError(f"{name} must have {len(axes)} or more axes, got shape {x.shape}")
     for i, axis in enumerate(axes):
-        parts = _parts(mesh, axis)
-        if x.shape[i] % parts:
+        devices = _device_count(mesh, axis)
+        if x.shape[i] % devices:
             raise ValueError(
-                f"axis {i} of {name} must be a multiple of {parts}, the size of the mesh axis"
+                f"axis {i} of {name} must be a multiple of {devices}, the size of the mesh axis"
                 f" {axis!r}, got shape {x.shape}"
             )
     return PartitionSpec(*axes)
 
 
-def _parts(mesh: Mesh, axis: AxisName) -> int:
-    """How many devices there are along an axis, or along several."""
-    parts = 1
-    for name in _names(axis):
+def _device_count(mesh: Mesh, axis: AxisName) -> int:
+    """The number of devices along an axis, or along several."""
+    count = 1
+    for name in _axis_names(axis):
         if name not in mesh.shape:
             raise ValueError(f"the mesh must have the axis {name!r}, got {dict(mesh.shape)}")
-        parts *= mesh.shape[name]
-    return parts
+        count *= mesh.shape[name]
+    return count

@@ -7,14 +7,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent._declare import FRACTION, NON_NEGATIVE, POS_WEIGHT, SMOOTHING, Reduction, loss
-from jaxent._inputs import elements, option, per_class_option
+from jaxent._inputs import option, per_class_option, prepare_elements
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.bernoulli import cross_entropy, focal_terms
 from jaxent.core.dtypes import widen_both
 from jaxent.core.focal import balance, focal
 from jaxent.core.labels import smooth
-from jaxent.core.sums import total
-from jaxent.core.tangents import in_two_passes
+from jaxent.core.lower import second_pass, total
 
 
 @loss(pos_weight=POS_WEIGHT, label_smoothing=SMOOTHING)
@@ -30,7 +29,7 @@ def sigmoid_binary_cross_entropy(
 ) -> Reduced:
     r"""Binary cross-entropy from logits, element by element.
 
-    For logit z and label y, p = σ(z), q = 1 − p, and w the `pos_weight`:
+    With logit z, label y, p = σ(z), q = 1 − p, and w the `pos_weight`:
 
         ℓ = −w y log p − (1 − y) log q        ∂ℓ/∂z = (1 − y) p − w y q
 
@@ -39,18 +38,18 @@ def sigmoid_binary_cross_entropy(
     Args:
       logits: `(...)` floating.
       labels: `(...)` real, of the shape of `logits`: 0 and 1, booleans, or numbers between.
-      pos_weight: at least 0; a number, or one per class of the last axis.
+      pos_weight: at least 0. A number, or one per class of the last axis.
       label_smoothing: in [0, 1].
       where: `(...)` boolean.
       weights: `(...)` real.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises:
-      TypeError: `logits` not floating, `labels` not real, `where` not boolean.
-      ValueError: shapes that differ ((4, 1) and (4,) do), an option out of its range.
+      TypeError: `logits` is not floating, `labels` not real, or `where` not boolean.
+      ValueError: shapes differ, as (4, 1) and (4,) do, or an option is out of its range.
 
     Example:
       >>> import jax.numpy as jnp
@@ -60,18 +59,19 @@ def sigmoid_binary_cross_entropy(
       >>> print(jaxent.sigmoid_binary_cross_entropy(logits, labels))
       [1.269e-01 1.313e+00 9.358e-14]
 
-    Numerics: from one exponential exp(−|z|), without cancellation. At ±inf a right answer costs 0
-    and a wrong one +inf with gradient ±1; NaN gives NaN in its element.
+    Numerics: all terms come from one exponential exp(−|z|), and nothing cancels. At z = ±inf a
+    certain and right answer has loss 0. A certain and wrong one has loss +inf and gradient ±1. NaN
+    gives NaN in its own element.
 
-    Differentiable: in both modes, to any order, by `logits`, `labels` and the options. Kept for
-    the backward pass: the arguments as they came.
+    Differentiable: in both modes, to any order, by `logits`, `labels` and every numeric option.
+    Residuals: the arguments in their own dtypes.
 
     Agrees with: `optax.losses.sigmoid_binary_cross_entropy(logits, labels)`,
     `torch.nn.functional.binary_cross_entropy_with_logits`.
 
     References: Cox, "The regression analysis of binary sequences", 1958.
     """
-    binary = elements("logits", logits, labels, where, weights)
+    binary = prepare_elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.dtype)
     y = smooth(binary.labels, smoothing, jnp.asarray(0.5, binary.dtype))
     positives = per_class_option("pos_weight", pos_weight, binary)
@@ -93,25 +93,25 @@ def sigmoid_focal_loss(
 ) -> Reduced:
     r"""Binary focal loss from logits, element by element.
 
-    For logit z and label y, p = σ(z), and m = y (1 − p) + (1 − y) p the probability missed:
+    With logit z, label y, p = σ(z), and m = y (1 − p) + (1 − y) p the missed probability:
 
         ℓ = α_t m^γ (−y log p − (1 − y) log(1 − p)),    α_t = α y + (1 − α)(1 − y)
 
-    and for y = 1 the derivative by z is −α (1 − p)^γ [(1 − p) − γ p log p].
+    The gradient by z for y = 1 is −α (1 − p)^γ [(1 − p) − γ p log p].
 
     Args:
       logits: `(...)` floating.
       labels: `(...)` real, of the shape of `logits`, between 0 and 1.
-      alpha: in [0, 1], the weight of positives against 1 − α of negatives; None weighs neither.
-        A number, or one per class of the last axis. Rare positives want it above 1/2.
-      gamma: at least 0; 0 gives the cross-entropy.
-      label_smoothing: in [0, 1]; y becomes (1 − s) y + s/2 first.
+      alpha: in [0, 1], a number or one per class of the last axis. Positives have weight α,
+        negatives 1 − α. None weighs neither. Use more than 1/2 for rare positives.
+      gamma: at least 0. 0 gives the cross-entropy.
+      label_smoothing: s in [0, 1]. It first replaces y by (1 − s) y + s/2.
       where: `(...)` boolean.
       weights: `(...)` real.
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, or what `reduction` makes of it.
+      `(...)` in nats, or the result of `reduction`.
 
     Raises: as `sigmoid_binary_cross_entropy`.
 
@@ -122,15 +122,16 @@ def sigmoid_focal_loss(
       >>> print(jaxent.sigmoid_focal_loss(logits, jnp.array([1, 1]), alpha=0.25))
       [0.00045 0.17547]
 
-    Numerics: at ±inf a right answer has value and gradient 0 for every γ, a wrong one +inf and the
-    gradient of the cross-entropy. Differentiable as `sigmoid_binary_cross_entropy`; by `alpha` and
-    `gamma` too.
+    Numerics: at z = ±inf a certain and right answer has value and gradient 0 for every γ. A certain
+    and wrong one has loss +inf and the gradient of the cross-entropy.
+
+    Differentiable: as `sigmoid_binary_cross_entropy`; by `alpha` and `gamma` too.
 
     Agrees with: `optax.losses.sigmoid_focal_loss(logits, labels, alpha=alpha, gamma=gamma)`.
 
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
-    binary = elements("logits", logits, labels, where, weights)
+    binary = prepare_elements("logits", logits, labels, where, weights)
     smoothing = option("label_smoothing", label_smoothing, binary.dtype)
     y = smooth(binary.labels, smoothing, jnp.asarray(0.5, binary.dtype))
     exponent = option("gamma", gamma, binary.dtype)
@@ -138,12 +139,12 @@ def sigmoid_focal_loss(
     return reduce(losses, binary.kept, weights, reduction, add_up=total)
 
 
-@in_two_passes("cpu")
+@second_pass
 def _cross_entropy(logits: Array, labels: Array, pos_weight: Array | None) -> Array:
     return cross_entropy(*widen_both(logits, labels), pos_weight)
 
 
-@in_two_passes("cpu", "cuda")
+@second_pass
 def _focal(logits: Array, labels: Array, gamma: Array | None, alpha: Array | None) -> Array:
     z, y = widen_both(logits, labels)
     return balance(focal(*focal_terms(z, y), gamma), y, alpha)

@@ -29,6 +29,7 @@ from tests.makers import (
     outcomes,
     positive,
     probabilities,
+    tied_kernel,
     values,
     weights,
 )
@@ -52,7 +53,7 @@ class Case:
     @property
     def batched(self) -> tuple[int, ...]:
         """Which arrays have the batch in front."""
-        unbatched = {kernel, bias, class_weights, fraction, positive}
+        unbatched = {kernel, tied_kernel, bias, class_weights, fraction, positive}
         return tuple(i for i, make in enumerate(self.makers) if make not in unbatched)
 
     def make(self, batch: tuple[int, ...], dtype, seed: int = 0, instead=None) -> tuple:
@@ -78,14 +79,18 @@ def case(name, function, makers, keywords=(), *, elementwise=False, loss=None):
     return Case(name, call, tuple(makers), tuple(keywords), elementwise, loss)
 
 
+def sum_of(stats):
+    """Every statistic. `sum_nll` is of the size of the others, lest its rounding be theirs."""
+    return stats.lse + stats.nll + stats.miss + stats.sum_nll / V + stats.entropy
+
+
 def sum_of_stats(z, labels, where=None, **further):
-    stats = jaxent.softmax_stats(z, labels, where=where, **further)
-    return stats.lse + stats.nll + stats.miss + stats.sum_nll + stats.entropy
+    return sum_of(jaxent.softmax_stats(z, labels, where=where, **further))
 
 
 def sum_of_linear_stats(x, W, labels, **further):
     stats, best = jaxent.linear_softmax_stats(x, W, labels, max_logits_bytes=4 * 8 * V, **further)
-    stated = stats.lse + stats.nll + stats.miss + stats.sum_nll + stats.entropy
+    stated = sum_of(stats)
     right = (best == labels.astype(best.dtype)).astype(stated.dtype)
     kept = further.get("where")
     return stated + (right if kept is None else jnp.where(kept, right, 0))
@@ -173,8 +178,8 @@ CASES = [
     ),
     case(
         "linear_softmax_focal_loss, all options",
-        functools.partial(jaxent.linear_softmax_focal_loss, max_logits_bytes=1),
-        (features, kernel, classes, bias, positive, positive, class_weights, mask, weights),
+        functools.partial(jaxent.linear_softmax_focal_loss, max_logits_bytes=1, axis=0),
+        (features, tied_kernel, classes, bias, positive, positive, class_weights, mask, weights),
         ("bias", "softcap", "gamma", "class_weights", *TAIL),
     ),
     case(
@@ -184,9 +189,11 @@ CASES = [
     ),
     case(
         "linear_softmax_kl_divergence, all options",
-        functools.partial(jaxent.linear_softmax_kl_divergence, max_logits_bytes=4 * 8 * V),
+        functools.partial(
+            jaxent.linear_softmax_kl_divergence, max_logits_bytes=4 * 8 * V, target_axis=0
+        ),
         (
-            *(features, kernel, features, kernel, bias, bias, positive, positive, positive),
+            *(features, kernel, features, tied_kernel, bias, bias, positive, positive, positive),
             *(mask, weights),
         ),
         ("bias", "target_bias", "softcap", "target_softcap", "temperature", *TAIL),
@@ -199,8 +206,8 @@ CASES = [
     ),
     case(
         "linear_softmax_stats, all options",
-        sum_of_linear_stats,
-        (features, kernel, classes, bias, positive, mask),
+        functools.partial(sum_of_linear_stats, axis=0),
+        (features, tied_kernel, classes, bias, positive, mask),
         ("bias", "softcap", "where"),
         loss=jaxent.linear_softmax_stats,
     ),

@@ -9,8 +9,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Eight devices of one CPU, so that what is mapped over devices is cut in parts.
 jax.config.update("jax_num_cpu_devices", 8)
 
-hypothesis.settings.register_profile("jaxent", deadline=None, max_examples=20, derandomize=True)
-hypothesis.settings.load_profile("jaxent")
+
+def pytest_configure(config):
+    """Every drawn shape compiles programs. `make test` draws few, `make test-all` more."""
+    drawn = 5 if config.option.markexpr else 20
+    profile = hypothesis.settings(deadline=None, max_examples=drawn, derandomize=True)
+    hypothesis.settings.register_profile("jaxent", profile)
+    hypothesis.settings.load_profile("jaxent")
 
 
 @pytest.fixture

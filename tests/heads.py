@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxent._heads import LOGITS_MADE_ANEW
+from jaxent._heads import OPTIONS_WITH_TEMPORARIES
 
 D = 16
 
@@ -82,7 +82,7 @@ def kl(x, W, t, U, temperature=1.0):
 
 def bytes_of(rows, classes, itemsize=4, options=()):
     """A budget for so many rows at a time, given these options."""
-    anew = sum(name in LOGITS_MADE_ANEW for name in options)
+    anew = sum(name in OPTIONS_WITH_TEMPORARIES for name in options)
     return 2 * (1 + anew) * rows * classes * itemsize
 
 

@@ -17,6 +17,11 @@ def kernel(rng, batch):
     return rng.normal(size=(D, V)) / 2
 
 
+def tied_kernel(rng, batch):
+    """Of the layout (V, D)."""
+    return rng.normal(size=(V, D)) / 2
+
+
 def bias(rng, batch):
     return rng.normal(size=V)
 

@@ -43,14 +43,16 @@ def splits_classes(case, mesh):
 
 
 def specs_of(case, mesh, arrays):
-    """Batches in front are split over "data", classes at the end over "vocab"."""
+    """Batches in front are split over "data", classes over "vocab"."""
     over_classes = splits_classes(case, mesh)
 
     def spec(i, x):
         axes = [None] * x.ndim
         if i in case.batched:
             axes[0] = "data"
-        if over_classes and x.ndim and x.shape[-1] == CLASSES:
+        if over_classes and case.makers[i] is makers.tied_kernel:
+            axes[0] = "vocab"
+        elif over_classes and x.ndim and x.shape[-1] == CLASSES:
             axes[-1] = "vocab"
         return PartitionSpec(*axes)
 

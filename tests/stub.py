@@ -15,7 +15,7 @@ from typing import Literal, overload
 
 from jax import Array
 from jax.sharding import Mesh
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxent._declare import Axis, Reduction
 from jaxent.core.mesh import AxisName

@@ -72,6 +72,7 @@ def language_run():
         return text, language_model.train(text, steps=30, evaluations=2)
 
 
+@pytest.mark.exhaustive
 def test_a_language_model_learns_more_than_frequencies_in_a_few_steps(language_run):
     text, history = language_run
     assert len(text.train) > 8 * len(text.held_out) > 8 * language_model.CONTEXT
@@ -80,6 +81,7 @@ def test_a_language_model_learns_more_than_frequencies_in_a_few_steps(language_r
     assert list(history.evaluated) == [0, 15, 30]
 
 
+@pytest.mark.exhaustive
 def test_its_step_takes_less_memory_than_with_logits_held():
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         linear, held = map(
@@ -89,6 +91,7 @@ def test_its_step_takes_less_memory_than_with_logits_held():
     assert linear < held - one_logits
 
 
+@pytest.mark.exhaustive
 def test_it_learns_the_same_on_eight_devices():
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         text = language_model.load()

@@ -6,12 +6,13 @@ hour; the suite at one of them.
 
 import functools
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.progress import track
 
@@ -165,7 +166,6 @@ def problems(draw):
     return n, classes, sorted(names), budget, reduction
 
 
-@settings(max_examples=12, deadline=None)
 @given(problems(), st.integers(0, 2**16))
 def test_chunked_equals_dense(drawn, seed):
     n, classes, names, budget, reduction = drawn
@@ -289,6 +289,20 @@ class TestProducts:
             self.products(lambda x, W: jax.value_and_grad(loss, (0, 1))(x, W), *arrays, argnums=())
             == 4
         )
+
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_operands_are_in_the_dtype_asked_for_and_gradients_in_their_own(self, axis):
+        (x, W, y), _ = heads.problem(64, 500)
+        x, W = jnp.asarray(x, jnp.bfloat16), W if axis else W.T
+        loss = functools.partial(
+            cross_entropy, reduction="mean", axis=axis, operand_dtype=jnp.bfloat16
+        )
+        gradients = jax.jit(jax.grad(lambda x, W: loss(x, W, y), (0, 1)))
+        assert [g.dtype for g in gradients(x, W)] == [jnp.bfloat16, jnp.float32]
+        lowered = gradients.trace(x, W).lower(lowering_platforms=("tpu",)).as_text()
+        operands = re.findall(r"dot_general.* : \((tensor<[^>]*>), (tensor<[^>]*>)\)", lowered)
+        assert len(operands) == 3
+        assert all(x.endswith("xbf16>") for pair in operands for x in pair)
 
 
 if __name__ == "__main__":

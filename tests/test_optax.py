@@ -7,6 +7,7 @@ import optax.losses
 import pytest
 
 import jaxent
+from tests.laws import mainly
 
 rng = np.random.default_rng(0)
 SHAPE = (4, 3, 5)
@@ -48,7 +49,7 @@ def where_of(kind, axis):
     return {"none": None, "rows": KEEP_ROWS[axis], "classes": KEEP_CLASSES}[kind]
 
 
-every_axis = pytest.mark.parametrize("axis", AXES)
+every_axis = pytest.mark.parametrize("axis", mainly([-1, (2, 0)], *AXES))
 every_where = pytest.mark.parametrize("kind", ["none", "rows", "classes"])
 
 

@@ -51,6 +51,12 @@ class TestOneCall:
         want = results(functools.partial(linear, **common), x, W, y, options)
         meshes.same(got, want, value=want[0])
 
+    @pytest.mark.parametrize("feature_axis", [None, "data"])
+    def test_a_kernel_of_the_other_layout(self, feature_axis):
+        (x, W, y), _ = heads.problem(N, CLASSES)
+        loss = of_mesh(meshes.mesh_of((2, 4)), feature_axis=feature_axis, axis=0)
+        np.testing.assert_allclose(jax.jit(loss)(x, W.T, y), linear(x, W, y), rtol=1e-6)
+
     @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
     @pytest.mark.parametrize("lying", ["split", "whole", "of NumPy"])
     def test_under_set_mesh(self, kind, lying):

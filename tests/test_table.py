@@ -13,7 +13,8 @@ from tests.totals import TOTALS
 PUBLIC = {name: getattr(jaxent, name) for name in jaxent.__all__ if name != "SoftmaxStats"}
 STATISTICS = {"softmax_stats", "linear_softmax_stats"}
 # What a program is compiled for, and the loss that needs a mesh.
-STATIC = {"axis", "axis_name", "reduction", "max_logits_bytes", "symmetric"}
+STATIC = {"axis", "axis_name", "reduction", "max_logits_bytes", "symmetric", "operand_dtype"}
+STATIC |= {"target_axis"}
 ON_A_MESH = {"sharded_linear_softmax_cross_entropy"}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jaxent
+from jaxent.core.softplus import softplus
 from tests.edges import INF, NAN, binary, dense, focal, integer
 
 FOCAL = [0.0, 0.5, 1.0, 2.0, 5.0]
@@ -85,3 +86,11 @@ def test_a_z_loss_of_zero_adds_nothing(loss):
     z = np.array([1e30, -1e30, 0], np.float32)
     labels = 0 if loss is integer else np.float32([1, 0, 0])
     assert loss(z, labels, z_loss=0.0) == 0
+
+
+def test_softplus_keeps_its_tail():
+    x = np.concatenate([np.linspace(0, 1, 10001), np.linspace(0, 87, 10001)]).astype(np.float32)
+    want = np.log1p(np.exp(-x.astype(np.float64)))
+    # The exponential's own error grows with what it is of.
+    allowed = (2.5 + x / 2) * np.spacing(want.astype(np.float32))
+    assert np.all(np.abs(softplus(jnp.asarray(x)) - want) <= allowed)

@@ -12,6 +12,22 @@ N = np.zeros(4, np.int32)
 # What is called, the error, and what its message has to say.
 WRONG = {
     "kernel transposed": (lambda: linear(X, W.T, N), ValueError, "kernel", "(2, V)", "(3, 2)"),
+    "an axis of no kernel": (lambda: linear(X, W, N, axis=2), ValueError, "axis", "-2 to 1", "2"),
+    "kernel of another layout": (
+        lambda: linear(X, W, N, axis=0),
+        ValueError,
+        "kernel",
+        "(V, 2)",
+        "axis=0",
+        "(2, 3)",
+    ),
+    "operands of integers": (
+        lambda: linear(X, W, N, operand_dtype=int),
+        TypeError,
+        "operand_dtype",
+        "floating",
+        "int",
+    ),
     "integer features": (lambda: linear(N, W, N), TypeError, "features", "floating", "int32"),
     "integer kernel": (lambda: linear(X, W.astype(int), N), TypeError, "kernel", "floating"),
     "features without an axis": (

@@ -5,20 +5,17 @@ With z the logit, p = σ(z), q = 1 − p, and softplus = log1p(exp(−|z|)):
     −log p  =  max(−z, 0) + softplus        −log q  =  max(z, 0) + softplus
     H  =  −p log p − q log q  =  softplus + |z|·σ(−|z|)
 
-Every sum has terms of one sign, so nothing cancels: a confident answer costs 4e-9 when that is its
-cost. The derivatives are the statistics again, so the rules below, read once more, are every higher
-derivative too:
+The terms of each sum have one sign, so nothing cancels, and small losses keep all their digits. The
+derivatives are formulas of the same functions, so the rules below give every order:
 
     d(−log p) = −q dz    d(−log q) = p dz    dp = p·q dz    dq = −p·q dz    dH = −p·q·z dz
-
-A value ends in a selection, before which XLA's CPU compiler makes it in a loop of its own: there
-the polynomial of `softplus` costs next to nothing, in the library that sums take it does not.
 """
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
+from jaxent.core import lower
 from jaxent.core.mesh import select
 from jaxent.core.softplus import softplus
 from jaxent.core.tangents import along
@@ -28,10 +25,7 @@ from jaxent.core.xlogy import weigh
 @jax.custom_jvp
 def probabilities(z: Array) -> tuple[Array, Array]:
     """p = σ(z) and q = σ(−z), each exact where it is small."""
-    # The CPU makes derivatives in a pass of their own, and there exp(−|z|), of values too, once. A
-    # GPU makes all in one pass, and would store what values and derivatives share.
-    size = lax.platform_dependent(z, cpu=jnp.abs, default=lambda z: jnp.maximum(z, -z))
-    u = jnp.exp(-size)
+    u = jnp.exp(-lower.absolute_again(z))
     large = 1 / (1 + u)
     small = u * large
     positive = z > -z
@@ -63,7 +57,7 @@ def _information_jvp(primals, tangents):
 def cross_entropy(z: Array, y: Array, pos_weight: Array | None) -> Array:
     """−pos_weight · y log p − (1 − y) log q, with 0 · log 0 = 0.
 
-    Both logarithms hold softplus(−|z|), that of the half against which z speaks holds |z| besides.
+    Both logarithms contain softplus(−|z|). The one of the side that z contradicts adds |z|.
     """
     least, negative = softplus(jnp.abs(z)), 1 - y
     mass = 1 if pos_weight is None else pos_weight * y + negative
@@ -76,7 +70,7 @@ def _cross_entropy_jvp(primals, tangents):
     p, q = probabilities(z)
     nlp, nlq = information(z)
     by_z = (1 - y) * p - _times(pos_weight, y * q)
-    # A half of the label without mass is absent, be it infinite.
+    # A term of the label without mass is absent, even where its logarithm is infinite.
     nlp = select((y == 0) & jnp.isinf(nlp), 0, nlp)
     nlq = select((y == 1) & jnp.isinf(nlq), 0, nlq)
     by_y = _times(pos_weight, nlp) - nlq
@@ -108,13 +102,13 @@ def _bernoulli_entropy_jvp(primals, tangents):
 
 
 def focal_terms(z: Array, y: Array) -> tuple[Array, Array]:
-    """The cross-entropy and the probability 1 − p_t that it misses, which the focal loss weighs."""
+    """The cross-entropy −log p_t and the missed probability 1 − p_t of the focal loss."""
     return cross_entropy(z, y, None), _miss(z, y)
 
 
 @jax.custom_jvp
 def _miss(z: Array, y: Array) -> Array:
-    """y q + (1 − y) p, of which the larger is 1/(1 + u) and the smaller u/(1 + u)."""
+    """y q + (1 − y) p. With u = exp(−|z|), p and q are 1/(1 + u) and u/(1 + u), or the reverse."""
     u, wrong = jnp.exp(-jnp.abs(z)), select(z > 0, 1 - y, y)
     return (wrong + (1 - wrong) * u) / (1 + u)
 

@@ -1,21 +1,22 @@
-r"""Losses of logits that are made for some rows at a time, and dropped.
+r"""Losses of a linear head, which compute the logits of one chunk of rows at a time.
 
-A *formula* makes numbers per row of the logits of some rows, of what else belongs to these rows,
-and of what belongs to all. It is differentiated as it stands, on the logits of a chunk, so that a
-loss has the derivative that it has on logits held in memory; `head` has the chain rule before it.
+A *formula* is a function of the logits of some rows, of other inputs of these rows, and of options.
+It returns numbers per row. JAX differentiates it on the logits of a chunk, so a loss has the same
+derivative here as on logits in memory. `head` applies the chain rule through features and kernel.
 There are two schedules:
 
-`summed`   A sum over rows: its cotangent is one number, a factor. Gradients are made together with
-           the value, chunk by chunk: three matrix products in all. They are then the slopes of a
-           linear function, in either mode.
-`per_row`  Numbers per row, whose cotangents come later. The backward pass makes the logits of each
-           chunk again: four products with the forward pass.
+`summed`   A sum over rows. Its cotangent is one number, a factor, so the gradients are computed
+           together with the value, chunk by chunk. That takes three matrix products in all. The
+           derivative in either mode is the inner product with these gradients.
+`per_row`  Numbers per row. Their cotangents are known in the backward pass only, which recomputes
+           the logits of each chunk. That takes four matrix products in all.
 
-An operand of a product is rounded to the dtype of features and kernel. All sums, and the gradients
-until they have met their cotangent, are in float32 at least.
+The operands of a product are in the dtype of features and kernel. All sums are in float32 at least,
+and so are the gradients until they are multiplied by their cotangent.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -34,8 +35,8 @@ from jaxent.core.tangents import added, along_moving, moves, restricted
 
 T = TypeVar("T")
 _TILE = 8
-# What reverse mode keeps besides the arguments. Not row statistics: kept out of each chunk, they
-# would have its logits made once more.
+# The residuals of reverse mode besides the arguments. Row statistics are none of them: to keep
+# those of a chunk would compute its logits once more.
 _GRADIENTS = "jaxent gradients"
 KEPT_GRADIENTS = jax.checkpoint_policies.save_only_these_names(_GRADIENTS)
 Heads = tuple[Head, ...]
@@ -45,12 +46,13 @@ Formula = Callable[[tuple[Array, ...], Any, Any], Any]
 def per_row(
     formula: Formula, chunk: int, heads: Heads, kept: Array | None, rows: Any, options: Any
 ) -> Any:
-    """The formula's arrays (N,), made of at most `chunk` rows at a time.
+    """The formula's arrays (N,), computed from the logits of at most `chunk` rows at a time.
 
-    `rows` are what the formula takes besides logits, (N, ...) each; `options` are whole; where they
-    are floating, both are wide. Features of rows that are not `kept` (None: all are) count as 0.
+    `rows` are the formula's other inputs, (N, ...) each. `options` are the same for all chunks.
+    Floating ones of both are in the dtype of computation. Features of rows outside of `kept`, where
+    it is not None, count as 0.
     """
-    # Before the loop, the transpose of which then adds up devices' gradients once.
+    # Outside of the loop, so that devices add up their gradients once and not once a chunk.
     heads = varying_over(varying(heads), heads)
     return _per_row(formula, chunk, heads, kept, rows, options)
 
@@ -67,10 +69,8 @@ def _per_row(formula, chunk, heads, kept, rows, options):
 def _per_row_jvp(formula, chunk, primals, tangents):
     heads, kept, rows, options = primals
     heads_dot, _, rows_dot, options_dot = tangents
-    # Widened before the loop, the transpose of which then adds up in float32.
-    heads_dot = tuple(
-        Head(dot.features, *(widen(x) if moves(x) else x for x in dot[1:])) for dot in heads_dot
-    )
+    # Widened outside of the loop, so that its transpose accumulates in float32.
+    heads_dot = tuple(dot.widened() for dot in heads_dot)
 
     def along_chunk(start, size):
         here, kept_here, rows_here = _chunk_of(heads, kept, rows, start, size)
@@ -95,7 +95,7 @@ _per_row.defjvp(_per_row_jvp, symbolic_zeros=True)
 def summed(
     formula: Formula, chunk: int, heads: Heads, kept: Array | None, rows: Any, options: Any
 ) -> Array:
-    """The sum of the formula's losses (N,); arguments as of `per_row`."""
+    """The sum of the formula's losses (N,). The arguments are those of `per_row`."""
     by_row = varying([head.features for head in heads], kept, rows)
     kept, rows, options = varying_over(by_row, (kept, rows, options))
     heads = varying_over(by_row | varying(heads), heads)
@@ -114,7 +114,7 @@ def _summed_jvp(formula, chunk, primals, tangents):
     value, gradients = checkpoint_name(made, _GRADIENTS)
     directions = filter(moves, directions)
     slopes = [jnp.sum(g * x.astype(g.dtype)) for g, x in zip(gradients, directions, strict=True)]
-    # A device with some of the classes has these classes' part of the derivative.
+    # A device with some of the classes computes their part of the derivative.
     slopes = [summed_to_vary_like(value, slope.astype(value.dtype)) for slope in slopes]
     return value, added(slopes)
 
@@ -132,14 +132,14 @@ def _value_and_gradients(
     rows: Any,
     options: Any,
 ) -> tuple[Array, tuple[Array, ...]]:
-    """The sum of the losses, and its gradients by the arguments that move, in float32 at least."""
+    """The sum of the losses, and its gradients by the perturbed arguments, in float32 at least."""
     tree = jax.tree.structure((heads, kept, rows, options))
     heads_move, _, rows_move, options_move = tree.unflatten(moving)
-    formula_moves = tuple(map(any, heads_move)), rows_move, options_move
+    formula_moves = tuple(any(move.arrays) for move in heads_move), rows_move, options_move
     size, starts, overlaps = _chunks(heads[0].features.shape[0], chunk)
 
     def step(sums, at):
-        """Adds a chunk, of which the first rows may have been in the one before it."""
+        """Adds a chunk, whose first rows may overlap the chunk before it."""
         start, overlap = at
         heads_sums, options_sums = sums
         here, kept_here, rows_here = _chunk_of(heads, kept, rows, start, size)
@@ -178,20 +178,20 @@ def _value_and_gradients(
         sums, (values, by_row) = lax.scan(step, nothing, (starts, overlaps))
         value, by_row = jnp.sum(values), _joined(by_row, heads[0].features.shape[0], chunk)
     (heads_bar, options_bar), (x_bars, rows_bar) = sums, by_row
-    heads_bar = [h._replace(features=x) for h, x in zip(heads_bar, x_bars, strict=True)]
+    heads_bar = [replace(h, features=x) for h, x in zip(heads_bar, x_bars, strict=True)]
     return value, tuple(jax.tree.leaves((heads_bar, rows_bar, options_bar)))
 
 
 def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
     made = _value_and_gradients(formula, chunk, moving, *primals)
-    # Gradients of narrow heads would be rounded, in float16 perhaps to inf, before their cotangent.
+    # In 16 bits a gradient would be rounded, or overflow, before the product with its cotangent.
     primals, tangents = (
         jax.tree.map(lambda x: widen(x) if isinstance(x, Array) and _is_floating(x) else x, tree)
         for tree in (primals, tangents)
     )
 
     def again(*arguments):
-        """The same, of numbers per row, which keeps a derivative in bounded memory."""
+        """The same numbers from losses per row, whose derivative takes bounded memory."""
         sum_of_rows, point = restricted(
             lambda *arguments: jnp.sum(per_row(formula, chunk, *arguments)), arguments, moving
         )
@@ -207,42 +207,42 @@ _value_and_gradients.defjvp(_value_and_gradients_jvp, symbolic_zeros=True)
 def _chunk_of(
     heads: Heads, kept: Array | None, rows: T, start: ArrayLike, size: int
 ) -> tuple[Heads, Array | None, T]:
-    """Heads, masks and rows of the rows from `start`, with features of 0 in those dropped."""
+    """The part of each argument that belongs to a chunk, with features of 0 in dropped rows."""
 
     def cut(x):
         return lax.dynamic_slice_in_dim(x, start, size) if isinstance(x, Array) else x
 
     kept = cut(kept)
-    here = tuple(head._replace(features=_only(kept, cut(head.features))) for head in heads)
+    here = tuple(replace(head, features=_only(kept, cut(head.features))) for head in heads)
     return here, kept, jax.tree.map(cut, rows)
 
 
 def _only(kept: Array | None, x: Any) -> Any:
-    """An array with 0 in the rows dropped, whatever is there; anything else as it is."""
+    """An array with 0 in dropped rows, even in place of NaN; anything else unchanged."""
     if kept is None or not isinstance(x, Array):
         return x
     return select(kept[:, None], x, 0)
 
 
 def _chunks(n: int, chunk: int) -> tuple[int, Any, Any]:
-    """The size of all chunks of n rows, where each starts, and what it shares with the one before.
+    """The size of the chunks of n rows, the start of each, and its overlap with the one before it.
 
-    The last reaches back into the one before it, so that they are of one size. A symbolic number of
-    rows is a multiple of the chunk: `_heads` adds dropped rows.
+    All chunks have one size, so the last one may overlap the one before it. A symbolic number of
+    rows is a multiple of the chunk, since `_heads` pads it with dropped rows.
     """
     if not isinstance(n, int):
         starts = jnp.arange(n // chunk) * chunk
         return chunk, starts, jnp.zeros_like(starts)
     if n <= chunk:
         return n, np.zeros(1, int), np.zeros(1, int)
-    # As even as can be, but a multiple of what the units that multiply matrices take at once.
+    # Chunks of almost equal size, but a multiple of the tiles of matrix units.
     size = min(chunk, -(-n // -(-n // chunk) // _TILE) * _TILE)
     ends = np.arange(size, n + size, size)
     return size, np.minimum(ends, n) - size, np.maximum(ends - n, 0)
 
 
 def _over_chunks(of_chunk: Callable[[ArrayLike, int], T], n: int, chunk: int) -> T:
-    """Arrays of all rows, from a function of a chunk's first row and number of rows."""
+    """The arrays of all rows, from a function of a chunk's start and size."""
     size, starts, _ = _chunks(n, chunk)
     if starts.shape[0] == 1:
         return of_chunk(0, n)
@@ -251,7 +251,7 @@ def _over_chunks(of_chunk: Callable[[ArrayLike, int], T], n: int, chunk: int) ->
 
 
 def _joined(chunks: T, n: int, chunk: int) -> T:
-    """Arrays of n rows, of which the last chunk has some that the one before it has."""
+    """The arrays of n rows from those of chunks, the last of which may overlap."""
     overlaps = _chunks(n, chunk)[2]
     overlap = overlaps[-1] if isinstance(n, int) else 0
 

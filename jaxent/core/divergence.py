@@ -1,34 +1,33 @@
 r"""Relative entropy without cancellation, and its derivative rules.
 
-Between two distributions, Σ t log(t/s) sums terms of both signs, and for close ones almost all of
-it cancels. Since Σ t = Σ s = 1, the sum of the *Bregman* terms is the same number,
+Σ t log(t/s) sums terms of both signs. For close distributions almost all of it cancels. Since
+Σ t = Σ s = 1, the sum of the *Bregman* terms is the same number, and each term is ≥ 0:
 
-    t log(t/s) − t + s  =  t (x + expm1(−x)),     x = log t − log s  ≥ 0 each,
+    t log(t/s) − t + s  =  t (x + expm1(−x)),     x = log t − log s
 
-and an error in a normaliser, the same in every x, moves it only to second order, as long as every
-term is made of x alone. What is left is the rounding of each logit's distance from its maximum: in
-float32, two distributions over 50 classes with logits 1e-4 apart have their divergence, of 4e-9, to
-three digits, not to none.
+An error in a normaliser is the same in every x. It changes the sum to second order only, since
+every term is a function of x. The remaining error is the rounding of each logit's distance from its
+maximum. In float32, two distributions over 50 classes with logits 1e-4 apart have a divergence of
+4e-9. This computes three digits of it, the sum of t log(t/s) none.
 """
 
 import math
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
 
+from jaxent.core import lower
 from jaxent.core.dense import recompute, unlabelled_stats
 from jaxent.core.dtypes import widen_both
-from jaxent.core.exponentials import maxima
-from jaxent.core.mesh import select
+from jaxent.core.exponentials import scaled
+from jaxent.core.mesh import select, sum_over
 from jaxent.core.rows import Rows
-from jaxent.core.stats import SoftmaxStats, kept_for_backward
-from jaxent.core.tangents import along, apart
-from jaxent.core.xlogy import weigh, weigh_as_summed
+from jaxent.core.stats import RowStats, kept_for_backward
+from jaxent.core.tangents import added, along
+from jaxent.core.xlogy import weigh
 
-# x + expm1(−x) = x²/2! − x³/3! + … for |x| < 1/2, to what float64 and float32 hold of it.
+# x + expm1(−x) = x²/2! − x³/3! + … for |x| < 1/2, to the precision of float64 and of float32.
 _SERIES = [(-1) ** k / math.factorial(k) for k in range(15, 1, -1)]
 _SHORT_SERIES = _SERIES[-9:]
 
@@ -59,19 +58,16 @@ def _series(x: Array) -> Array:
     return series * x * x
 
 
-# The rules of terms read their arguments `apart`: what value and slopes share would be stored.
-
-
 @jax.custom_jvp
 def kl_terms(log_p: Array, t: Array) -> Array:
     """t (log t − log p). The derivative by log p is −t, and by t it is log t − log p + 1."""
     log_p, t = widen_both(log_p, t)
-    # |t|, since XLA selects where a weight is a boolean made a number, and a NaN would get lost.
-    return weigh_as_summed(jnp.abs(t), _ratio_of_logs(jnp.log(t), log_p))
+    # |t|, since a compiler turns a boolean weight times x into a selection, which drops a NaN of x.
+    return lower.weigh(jnp.abs(t), _ratio_of_logs(jnp.log(t), log_p))
 
 
 def _kl_terms_jvp(primals, tangents):
-    log_p, t = widen_both(*apart(primals, "cpu"))
+    log_p, t = widen_both(*lower.reread(primals))
     return kl_terms(*primals), along(tangents, -t, _unless_0(t, _log_of_nonzero(t) - log_p + 1))
 
 
@@ -82,11 +78,11 @@ kl_terms.defjvp(_kl_terms_jvp, symbolic_zeros=True)
 def kl_terms_of_logs(log_p: Array, log_t: Array) -> Array:
     """t (log t − log p). The derivative by log p is −t, by log t it is t (log t − log p + 1)."""
     log_p, log_t = widen_both(log_p, log_t)
-    return weigh_as_summed(jnp.exp(log_t), _ratio_of_logs(log_t, log_p))
+    return lower.weigh(jnp.exp(log_t), _ratio_of_logs(log_t, log_p))
 
 
 def _kl_terms_of_logs_jvp(primals, tangents):
-    log_p, log_t = widen_both(*apart(primals, "cpu"))
+    log_p, log_t = widen_both(*lower.reread(primals))
     t = jnp.exp(log_t)
     return kl_terms_of_logs(*primals), along(
         tangents, -t, weigh(t, _ratio_of_logs(log_t, log_p) + 1)
@@ -98,7 +94,7 @@ kl_terms_of_logs.defjvp(_kl_terms_of_logs_jvp, symbolic_zeros=True)
 
 def _ratio_of_logs(log_t: Array, log_p: Array) -> Array:
     """log t − log p, infinite at most for one of the two."""
-    # Less than that has an exponential of 0.
+    # The exponential of a smaller number is 0.
     return jnp.maximum(log_t, 2 * math.log(jnp.finfo(log_t.dtype).tiny)) - log_p
 
 
@@ -110,7 +106,8 @@ def generalized_kl_terms(log_p: Array, t: Array) -> Array:
 
 
 def _generalized_kl_terms_jvp(primals, tangents):
-    log_p, t = widen_both(*apart(primals, "cpu", "cuda"))
+    log_p, t = widen_both(*lower.reread(primals))
+    log_p, t = lower.finite_again(log_p), lower.probability_again(t)
     x = _log_ratio(t, log_p)
     slopes = excess(t, jnp.exp(log_p), x), _unless_0(t, _log_of_nonzero(t) - log_p)
     return generalized_kl_terms(*primals), along(tangents, *slopes)
@@ -123,8 +120,8 @@ generalized_kl_terms.defjvp(_generalized_kl_terms_jvp, symbolic_zeros=True)
 def _unless_0(t: Array, slope: Array) -> Array:
     """The slope of a term by its weight t, and 0 where t is 0 and the true slope is infinite.
 
-    Its rule is not the derivative of this selection. At t = 0 the slope still moves with the other
-    argument, as its slope moves with t. Second derivatives stay symmetric that way.
+    Its rule is not the derivative of this selection. At t = 0 the slope's tangent by the other
+    argument stays, so that second derivatives are symmetric.
     """
     return select(t == 0, 0, slope)
 
@@ -154,7 +151,7 @@ def js_terms(t: Array, s: Array) -> Array:
 
 
 def _js_terms_jvp(primals, tangents):
-    t, s = widen_both(*apart(primals, "cpu", "cuda"))
+    t, s = map(lower.probability_again, widen_both(*lower.reread(primals)))
     slopes = _unless_0(t, _log_share(t, s)) / 2, _unless_0(s, _log_share(s, t)) / 2
     return js_terms(*primals), along(tangents, *slopes)
 
@@ -177,50 +174,51 @@ def _log_share(t: Array, s: Array) -> Array:
 
 
 @jax.custom_jvp
-def softmax_kl(rows: Rows, target_rows: Rows, gap_difference: Array | None) -> Array:
-    """KL(t ‖ p) of rows (..., V) with the same dropped, for t and p the softmaxes of the two.
+def softmax_kl(rows: Rows, target_rows: Rows) -> Array:
+    """KL(t ‖ p) of rows (..., V) with the same dropped and one β, for their softmaxes t and p.
 
-    With x_j = log t_j − log p_j, the derivative by the logit z_j is p_j − t_j and the one by the
-    target's logit is t_j (x_j − KL). `gap_difference` (..., V) is how much farther from its maximum
-    z_j is than the target's logit, where the caller knows it better than from rounded logits; it
-    is a function of them, and has no derivative of its own.
+    With x_j = log t_j − log p_j, the derivative by β z_j is p_j − t_j and the one by the target's
+    is t_j (x_j − KL).
     """
-    stats = unlabelled_stats(rows), unlabelled_stats(target_rows)
-    p, t, x = _pair(rows, target_rows, *stats, gap_difference)
-    # p from x too, where neither it nor t is nothing beside the other.
+    p, t, x = _pair(rows, target_rows, unlabelled_stats(rows), unlabelled_stats(target_rows))
+    # Where t and p are of comparable size, p follows from t and x as well.
     close = (jnp.abs(x) < 16) & (t > 0)
     p = select(close, t * jnp.exp(-select(close, x, 0)), p)
-    return rows.total(bregman(t, p, x))
+    return sum_over(rows.axis_name, lower.row_sum(bregman(t, p, x)))
 
 
 def _softmax_kl_jvp(primals, tangents):
-    rows, target_rows, _ = primals
+    rows, target_rows = primals
     computed = softmax_kl(*primals), unlabelled_stats(rows), unlabelled_stats(target_rows)
     kl, stats, target_stats = kept_for_backward(computed)
-    p, t, x = _pair(rows, target_rows, stats, target_stats, None)
-    # An infinite divergence stays what it is: nothing of it can be attributed to a logit.
+    rows, target_rows = lower.reread_rows((rows, target_rows))
+    p, t, x = _pair(rows, target_rows, stats, target_stats)
+    # An infinite divergence has no derivative by the target's logits.
     by_target = select(jnp.isinf(kl)[..., None], 0, weigh(t, x - _finite(kl)[..., None]))
-    logits_dot, target_logits_dot = (dot.values for dot in tangents[:2])
-    terms = along((logits_dot, target_logits_dot), excess(t, p, x), by_target)
-    return kl, rows.summed(terms)
+    terms = [
+        slope * side.tangent(dot, side_stats.max)
+        for slope, side, dot, side_stats in (
+            (excess(t, p, x), rows, tangents[0], stats),
+            (by_target, target_rows, tangents[1], target_stats),
+        )
+        if dot.move()
+    ]
+    return kl, rows.summed(added(terms))
 
 
 softmax_kl.defjvp(_softmax_kl_jvp, symbolic_zeros=True)
 
 
 def _pair(
-    rows: Rows,
-    target_rows: Rows,
-    stats: SoftmaxStats,
-    target_stats: SoftmaxStats,
-    gap_difference: Array | None,
+    rows: Rows, target_rows: Rows, stats: RowStats, target_stats: RowStats
 ) -> tuple[Array, Array, Array]:
     """p, t and x = log t_j − log p_j, which is −inf where t_j is 0."""
-    gaps, _, p = recompute(rows, stats)
-    target_gaps, _, t = recompute(target_rows, target_stats)
-    # Gaps against gaps first: close distributions have close ones, whose difference is exact.
+    (_, _, p), (_, _, t) = recompute(rows, stats), recompute(target_rows, target_stats)
+    gaps, target_gaps = rows.gaps(stats.max), target_rows.gaps(target_stats.max)
+    # The difference of the gaps comes first. Close distributions have close gaps, whose difference
+    # is exact.
+    difference = scaled(gaps - _finite(target_gaps), rows.inverse_temperature)
     between_normalisers = jnp.log1p(stats.rest) - jnp.log1p(target_stats.rest)
-    difference = gaps - _finite(target_gaps) if gap_difference is None else gap_difference
     x = difference + between_normalisers[..., None]
     return p, t, select(jnp.isinf(target_gaps), -jnp.inf, x)
 
@@ -228,30 +226,3 @@ def _pair(
 def _finite(x: Array) -> Array:
     """x, and 0 where it is infinite: the difference of two infinite ones would be NaN."""
     return select(jnp.isinf(x), 0, x)
-
-
-def tempered_kl(rows: Rows, target_rows: Rows, temperature: Array | None) -> Array:
-    """KL(t ‖ p) for t and p the softmaxes of logits over a temperature."""
-    if temperature is None:
-        return softmax_kl(rows, target_rows, None)
-    shifted, target_shifted = (_shifted(r, temperature.dtype) for r in (rows, target_rows))
-    # A quotient of the difference has the digits that a difference of quotients has lost.
-    difference = jax.lax.stop_gradient((_finite(target_shifted) - shifted) / temperature)
-    return softmax_kl(
-        replace(rows, values=divided(shifted, temperature)),
-        replace(target_rows, values=divided(target_shifted, temperature)),
-        difference,
-    )
-
-
-def _shifted(rows: Rows, dtype: DTypeLike) -> Array:
-    """The logits less their maximum, so that a low temperature takes them nowhere."""
-    z = rows.logits(dtype)
-    return z - maxima(rows).astype(dtype)[..., None]
-
-
-def divided(z: Array, temperature: Array | None) -> Array:
-    """z / temperature; an infinite logit stays, and has no derivative by the temperature."""
-    if temperature is None:
-        return z
-    return select(jnp.isinf(z), z, _finite(z) / temperature)

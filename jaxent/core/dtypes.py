@@ -32,14 +32,3 @@ def widen_both(x: Array, y: Array) -> tuple[Array, Array]:
 def in_float64(x: Array) -> Array:
     """x in float64 if it is floating."""
     return x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
-
-
-def as_rounded(x: Array) -> Array:
-    """x as its dtype holds it.
-
-    XLA may leave out the rounding to 16 bits of an array that the same program computes. It may do
-    so in one use of the array and not in another. Then a row's label exceeds the row's maximum, and
-    equal logits have a divergence.
-    """
-    narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4
-    return jax.lax.optimization_barrier(x) if narrow else x

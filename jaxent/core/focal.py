@@ -16,7 +16,7 @@ def focal(ce: Array, miss: Array, gamma: Array | None) -> Array:
 
 @jax.custom_jvp
 def _focal(ce: Array, miss: Array, gamma: Array) -> Array:
-    # An infinite loss stays one, be its power so small that it is 0.
+    # An infinite loss stays infinite, even where the power of `miss` underflows to 0.
     return select(jnp.isinf(ce), ce, miss**gamma * ce)
 
 
@@ -32,22 +32,21 @@ _focal.defjvp(_focal_jvp, symbolic_zeros=True)
 
 
 def _power(miss: Array, n: Array) -> Array:
-    """miss^n, with no derivative at miss = 0, and 0 there for a negative n, too."""
+    """miss^n. At miss = 0 it has no derivative, and is 0 for n ≠ 0, negative n included."""
     return select(miss > 0, select(miss > 0, miss, 1) ** n, (n == 0).astype(miss.dtype))
 
 
 @jax.custom_jvp
 def _scaled(ce: Array, miss: Array, n: Array) -> Array:
-    """miss^(n − 1) · ce, of which the slopes by `miss` are made; the exponent may be negative.
+    """miss^(n − 1) · ce, a factor of the derivatives by `miss`. The exponent may be negative.
 
-    Two points need care. At miss = 0 (a certain and right answer) ce is 0 too, and what the slope
-    is multiplied by tends to 0 faster than it grows. Where ce is infinite (a certain and wrong
-    answer), or so large that n times it is, `miss` has stopped moving exponentially fast. At both
-    the slope is taken as 0.
+    Two points need care. At miss = 0, a certain and right answer, ce is 0 as well: the tangent of
+    `miss` tends to 0 faster than this factor grows. Where ce is infinite, a certain and wrong
+    answer, or n · ce overflows, `miss` is constant to the last digit. At both points this is 0.
     """
     base = select(miss > 0, miss, 1)
-    # ce is no smaller than miss: their ratio takes one power of a tiny miss out of the way. What is
-    # left is the power that the slope by ce is: a compiler makes it once.
+    # ce ≥ miss, so their ratio takes care of one power of a tiny miss. The other n powers are the
+    # derivative by ce, and are computed once for both.
     scaled = base**n * (ce / base)
     bounded = scaled < float(jnp.finfo(scaled.dtype).max) * 2**-20
     return select((miss > 0) & bounded, scaled, 0)
@@ -72,13 +71,13 @@ def balance(losses: Array, y: Array, alpha: Array | None) -> Array:
 @jax.custom_jvp
 def _balanced(losses: Array, y: Array, alpha: Array) -> Array:
     share = _share(y, alpha)
-    # Selected last: before a product, a sum over the losses would have both factors stored.
+    # The selection comes last. Before the product it would cost a temporary of each factor.
     return select((share == 0) & jnp.isinf(losses), 0, share * losses)
 
 
 def _balanced_jvp(primals, tangents):
     losses, y, alpha = primals
-    # One slope by each: the two terms of a share would meet an infinite loss as inf − inf.
+    # One slope by each argument. Two terms of the share would give inf − inf at an infinite loss.
     slopes = _share(y, alpha), weigh(2 * alpha - 1, losses), weigh(2 * y - 1, losses)
     return _balanced(losses, y, alpha), along(tangents, *slopes)
 

@@ -6,36 +6,69 @@ The operands of a product are in the common dtype of features and kernel, its re
 least.
 """
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+from jaxent.core import lower
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 from jaxent.core.mesh import select, varying, varying_over
 from jaxent.core.tangents import added, moves
 
-_ALIGNED = 128
-# A kernel of more bytes is masked in so many blocks.
+# A kernel of more bytes than this is masked in blocks.
 _SMALL_KERNEL, _BLOCKS = 2**22, 8
 
 
-class Head(NamedTuple):
-    """Features x (N, D), kernel W (D, V), and bias b (V,) or None; or something for each of them.
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("features", "kernel", "bias"),
+    meta_fields=("axis", "operand_dtype"),
+)
+@dataclass(frozen=True)
+class Head:
+    """Features x (N, D), kernel W, and bias b (V,) or None; or one thing for each of the three.
 
-    What belongs to them, such as derivatives and whether they move, is None where absent.
+    The class axis of a kernel (D, V) is 1, that of a kernel (V, D) is 0. `operand_dtype` is the
+    dtype of the operands of products, None for the common dtype of features and kernel. A tangent
+    or a gradient of a head is a head as well, with None for what is absent.
     """
 
     features: Any
     kernel: Any
     bias: Any
+    axis: int = 1
+    operand_dtype: DTypeLike | None = None
+
+    @property
+    def arrays(self) -> tuple[Any, Any, Any]:
+        """Features, kernel and bias."""
+        return self.features, self.kernel, self.bias
+
+    @property
+    def classes(self) -> int:
+        """V."""
+        return self.kernel.shape[self.axis]
+
+    @property
+    def dtype(self) -> DTypeLike:
+        """The dtype of computation."""
+        return compute_dtype(*self.arrays)
+
+    def widened(self) -> "Head":
+        """The same with kernel and bias in the dtype of computation, where they are arrays."""
+        kernel, bias = (widen(x) if moves(x) else x for x in (self.kernel, self.bias))
+        return replace(self, kernel=kernel, bias=bias)
 
 
 def logits(head: Head) -> Array:
-    """z = x W + b, (N, V); −inf where b is, whatever W holds there."""
-    z = _product(head.features, head.kernel, 1, 0).astype(compute_dtype(*head))
+    """z = x W + b, (N, V). A class of bias −inf has the logit −inf, whatever its weights are."""
+    z = lower.matmul(head.features, head.kernel, 1, 1 - head.axis, head.operand_dtype)
+    z = z.astype(head.dtype)
     if head.bias is None:
         return z
     b = head.bias.astype(z.dtype)[None]
@@ -43,120 +76,82 @@ def logits(head: Head) -> Array:
 
 
 def logits_dot(head: Head, dot: Head) -> Array | None:
-    """The derivative of the logits along what moves, of which kernel and bias are wide."""
-    x, W, b = head
-    terms = []
+    """The tangent of the logits. Tangents of kernel and bias are in the dtype of computation."""
+    along_features, terms = 1 - head.axis, []
     if moves(dot.features):
-        terms.append(_product(dot.features, _kept_columns(W, b), 1, 0))
+        W = _without_left_out(head.kernel, head.bias, head.axis)
+        terms.append(lower.matmul(dot.features, W, 1, along_features, head.operand_dtype))
     if moves(dot.kernel):
-        terms.append(_product(x, dot.kernel, 1, 0))
+        x, W_dot = head.features, dot.kernel
+        terms.append(lower.matmul(x, W_dot, 1, along_features, head.operand_dtype))
     if moves(dot.bias):
-        terms.append(jnp.broadcast_to(dot.bias[None], (x.shape[0], W.shape[1])))
-    dtype = compute_dtype(*head)
-    return added([term.astype(dtype) for term in terms]) if terms else None
+        terms.append(jnp.broadcast_to(dot.bias[None], (len(head.features), head.classes)))
+    return added([term.astype(head.dtype) for term in terms]) if terms else None
 
 
 def no_gradients(head: Head, moving: Head) -> Head:
-    """Zeros for what of kernel and bias moves, for `pull` to add to."""
-    x, W, b = head
-    return Head(
-        None,
-        jnp.zeros(W.shape, compute_dtype(x, W)) if moving.kernel else None,
-        jnp.zeros(b.shape, compute_dtype(*head)) if moving.bias else None,
+    """Zeros for the gradients of kernel and bias that are wanted, for `pull` to add to."""
+    x, W, b = head.arrays
+    return replace(
+        head,
+        features=None,
+        kernel=jnp.zeros(W.shape, compute_dtype(x, W)) if moving.kernel else None,
+        bias=jnp.zeros(b.shape, head.dtype) if moving.bias else None,
     )
 
 
 def pull(head: Head, moving: Head, z_bar: Array | None, sums: Head) -> tuple[Array | None, Head]:
-    """∂x, and sums of ∂W and ∂b with those of these rows added; None for what does not move."""
+    """∂x of these rows, and the sums of ∂W and ∂b with these rows added; None if not wanted."""
     x_bar = W_bar = b_bar = None
     if z_bar is not None:
-        x, W, b = head
-        operand = z_bar.astype(compute_dtype(x, W))
+        x, W, _ = head.arrays
+        operand, dtype = z_bar.astype(compute_dtype(x, W)), _gradient_operand_dtype(head)
         if moving.features:
-            x_bar = _times_transposed(operand, W, b, _operand_dtype(x, W))
+            x_bar = _times_transposed(operand, head, dtype)
         if moving.kernel:
-            W_bar = _plus_outer(sums.kernel, x, operand, _operand_dtype(x, W))
+            outer = (x, operand) if head.axis == 1 else (operand, x)
+            W_bar = lower.add_outer(sums.kernel, *outer, dtype)
         if moving.bias:
             b_bar = sums.bias + jnp.sum(z_bar, axis=0)
-    return x_bar, Head(None, W_bar, b_bar)
+    return x_bar, replace(head, features=None, kernel=W_bar, bias=b_bar)
 
 
-def _kept_columns(W: Array, b: Array | None) -> Array:
-    """W with zeros in the columns of classes left out, of bias −inf. Times 0, NaN would be NaN."""
-    return W if b is None else select(jnp.isneginf(b)[None], jnp.zeros((), W.dtype), W)
+def _without_left_out(W: Array, b: Array | None, axis: int) -> Array:
+    """W with zeros for the classes of bias −inf, since 0 · NaN is NaN."""
+    if b is None:
+        return W
+    left_out = jnp.expand_dims(jnp.isneginf(b), 1 - axis)
+    return select(left_out, jnp.zeros((), W.dtype), W)
 
 
-def _times_transposed(z_bar: Array, W: Array, b: Array | None, dtype: DTypeLike) -> Array:
-    """z̄ Wᵀ without the classes left out, some classes at a time: a mask of W would copy it."""
-    V = W.shape[1]
+def _times_transposed(z_bar: Array, head: Head, dtype: DTypeLike) -> Array:
+    """z̄ Wᵀ without the classes of bias −inf, in blocks of classes. A masked W would be a copy."""
+    _, W, b = head.arrays
+    axis, V = head.axis, head.classes
+
+    def product(z_bar, W, b):
+        return lower.matmul(z_bar, _without_left_out(W, b, axis), 1, axis, dtype)
+
     if b is None or not isinstance(V, int) or W.size * W.dtype.itemsize <= _SMALL_KERNEL:
-        return _product(z_bar, _kept_columns(W, b), 1, 1, dtype)
+        return product(z_bar, W, b)
     size = -(-V // _BLOCKS)
 
     def add(sums, i):
         # The last block reaches back into the one before it.
         start = jnp.minimum(i * size, V - size)
-        z_bar_here, W_here = (lax.dynamic_slice_in_dim(x, start, size, axis=1) for x in (z_bar, W))
+        z_bar_here = lax.dynamic_slice_in_dim(z_bar, start, size, axis=1)
+        W_here = lax.dynamic_slice_in_dim(W, start, size, axis=axis)
         b_here = lax.dynamic_slice_in_dim(b, start, size)
         b_here = select(start + jnp.arange(size) < i * size, -jnp.inf, b_here)
-        part = _product(z_bar_here, _kept_columns(W_here, b_here), 1, 1, dtype)
-        return sums + part, None
+        return sums + product(z_bar_here, W_here, b_here), None
 
-    like = jax.eval_shape(lambda: _product(z_bar, W, 1, 1, dtype))
+    like = jax.eval_shape(product, z_bar, W, b)
     nothing = varying_over(varying(z_bar, W, b), jnp.zeros(like.shape, like.dtype))
     return lax.scan(add, nothing, jnp.arange(_BLOCKS))[0]
 
 
-def _operand_dtype(x: Array, W: Array) -> DTypeLike:
-    """That of the logits' derivative where it is multiplied."""
-    dtype = common_dtype(x, W)
-    # Of float16 the range is too narrow for the probabilities of a large vocabulary.
+def _gradient_operand_dtype(head: Head) -> DTypeLike:
+    """The dtype of the operands of products with the logits' gradient."""
+    dtype = head.operand_dtype or common_dtype(head.features, head.kernel)
+    # The range of float16 is too narrow for the probabilities of a large vocabulary.
     return jnp.float32 if dtype == jnp.float16 else dtype
-
-
-def _product(a: Array, b: Array, a_axis: int, b_axis: int, dtype: DTypeLike | None = None) -> Array:
-    """Of operands in a dtype, by default their common one."""
-    # Of float32 the CPU's products are faster than of narrower numbers, and the same.
-    return lax.platform_dependent(
-        a,
-        b,
-        cpu=lambda a, b: _dot(widen(a), widen(b), a_axis, b_axis),
-        default=lambda a, b: _dot(a, b, a_axis, b_axis, dtype),
-    )
-
-
-def _dot(a: Array, b: Array, a_axis: int, b_axis: int, dtype: DTypeLike | None = None) -> Array:
-    dtype = common_dtype(a, b) if dtype is None else dtype
-    a, b = a.astype(dtype), b.astype(dtype)
-    contracted = ((a_axis,), (b_axis,)), ((), ())
-    return lax.dot_general(a, b, contracted, preferred_element_type=compute_dtype(a, b))
-
-
-def _plus_outer(sums: Array, x: Array, z_bar: Array, dtype: DTypeLike) -> Array:
-    """sums + xᵀ z̄."""
-
-    def at_once(sums, x, z_bar):
-        return sums + _dot(x, z_bar, 0, 0, dtype)
-
-    if not all(isinstance(size, int) for size in (*sums.shape, *x.shape)):
-        return at_once(sums, x, z_bar)  # a block has a size that is known
-    return lax.platform_dependent(sums, x, z_bar, cpu=_plus_outer_on_cpu, default=at_once)
-
-
-def _plus_outer_on_cpu(sums: Array, x: Array, z_bar: Array) -> Array:
-    """Some classes at a time: the CPU stores a product before it adds it."""
-    (D, V), n = sums.shape, len(x)
-    # Transposed in memory, or the CPU would multiply at two thirds of the speed.
-    x_T = lax.optimization_barrier(widen(x).T)
-    # A quarter of the logits then, of whole cache lines.
-    block = min(V, max(1, n * V // max(1, 4 * D) // _ALIGNED) * _ALIGNED)
-
-    def add(sums, start, size):
-        part = lax.dynamic_slice_in_dim(z_bar, start, size, axis=1)
-        known = lax.dynamic_slice_in_dim(sums, start, size, axis=1)
-        added = known + _dot(x_T, widen(part), 1, 0)
-        return lax.dynamic_update_slice_in_dim(sums, added, start, axis=1)
-
-    whole = V // block
-    sums = lax.fori_loop(0, whole, lambda i, sums: add(sums, i * block, block), sums)
-    return add(sums, whole * block, V % block) if V % block else sums

@@ -8,7 +8,7 @@ from jaxent.core.xlogy import mix
 def smooth(label: Array, amount: Array | None, uniform: Array) -> Array:
     """(1 − amount) · label + amount · uniform.
 
-    A cross-entropy is linear in its label, so the same formula smooths a label towards the uniform
-    one, and the loss of a label towards the loss of the uniform one.
+    Cross-entropy is linear in its label. So this formula smooths a label towards the uniform
+    distribution, and the loss of a label towards the loss of the uniform distribution.
     """
     return label if amount is None else mix(amount, uniform, label.astype(amount.dtype))

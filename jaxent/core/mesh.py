@@ -1,4 +1,4 @@
-"""Arrays inside `jax.shard_map`, which knows over which axes of its mesh each of them varies."""
+"""Collectives, and the axes of a mesh over which an array varies inside `jax.shard_map`."""
 
 from typing import Any, TypeVar
 
@@ -8,22 +8,22 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 T = TypeVar("T")
-# One axis of a mesh, several, or none: what is on this device is all there is.
+# One axis of a mesh, several, or None where nothing is sharded.
 AxisName = str | tuple[str, ...] | None
 
 
 def varying(*arrays: Any) -> frozenset[str]:
-    """The axes over which any of the arrays, or of trees of them, varies."""
+    """The mesh axes over which any of these trees of arrays varies."""
     return frozenset().union(
         *(jax.typeof(x).manual_axis_type.varying for x in jax.tree.leaves(arrays))
     )
 
 
 def varying_over(axes: frozenset[str], arrays: T) -> T:
-    """The same arrays, each varying over these axes, too.
+    """The same arrays, marked as varying over these axes as well.
 
-    A rule that makes gradients itself makes those of its own part of the batch. An array that is
-    the same everywhere has the sum of all parts': saying that it varies has JAX take that sum.
+    A rule that computes gradients itself computes those of its shard of the batch. The gradient of
+    a replicated array is the sum over shards. The transpose of this mark takes that sum.
     """
 
     def vary(x):
@@ -34,9 +34,9 @@ def varying_over(axes: frozenset[str], arrays: T) -> T:
 
 
 def select(condition: Array, x: ArrayLike, y: ArrayLike) -> Array:
-    """`jnp.where` that keeps the axes over which its result varies.
+    """`jnp.where` whose result varies over the axes of all three arguments.
 
-    For empty arrays `jnp.where` returns x, and forgets the axes of the other two.
+    For empty arrays `jnp.where` returns x, and drops the axes of the other two.
     """
     return varying_over(varying(condition, x, y), jnp.where(condition, x, y))
 
@@ -52,18 +52,18 @@ def sum_over(axis_name: AxisName, x: Array) -> Array:
     return x if axis_name is None else lax.psum(x, axis_name)
 
 
-def max_over(axis_name: AxisName, x: Array) -> Array:
+def max_over(axis_name: AxisName, x: T) -> T:
     """The largest x of the devices along an axis. Held constant in derivatives."""
     x = lax.stop_gradient(x)
-    # It may pass a NaN over, which the sums over the devices then hold.
+    # A maximum may skip a NaN. The sums over the devices propagate it.
     return x if axis_name is None else lax.pmax(x, axis_name)
 
 
 def count_over(axis_name: AxisName, n: int) -> int:
-    """How many there are on all devices along an axis, of which each has n."""
+    """The size of an axis whose shards have size n."""
     return n if axis_name is None else n * lax.axis_size(axis_name)
 
 
 def first_over(axis_name: AxisName, n: int) -> Array | int:
-    """The number of this device's first one among all those."""
+    """The index of the local shard's first element in the whole axis."""
     return 0 if axis_name is None else n * lax.axis_index(axis_name)

@@ -2,42 +2,67 @@
 
 import functools
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from jaxent.core.mesh import AxisName, count_over, first_over, select, sum_over
-from jaxent.core.sums import row_sum
+from jaxent.core.dtypes import compute_dtype
+from jaxent.core.exponentials import gaps, gaps_and_exps, scaled
+from jaxent.core.mesh import (
+    AxisName,
+    count_over,
+    first_over,
+    select,
+    sum_over,
+    varying,
+    varying_over,
+)
+from jaxent.core.tangents import added, moves
+
+T = TypeVar("T")
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=("values", "classes", "kept"),
+    data_fields=("values", "classes", "kept", "inverse_temperature"),
     meta_fields=("axis_name",),
 )
 @dataclass(frozen=True)
 class Rows:
-    """Values (..., V), and which classes (..., V) and which rows (...) of them are kept.
+    """Values (..., V), with masks of the classes (..., V) and rows (...) that are kept.
 
-    None keeps all. The arrays stay as they came, in their own dtype, since they are what reverse
-    mode keeps; what is dropped is taken out where they are used. Inside `shard_map`, `axis_name`
-    is the mesh axis over which the classes are split: the rows are the same on all its devices, and
-    each has some of their classes.
+    A mask of None keeps everything. The arrays stay in the caller's dtype, since they are the
+    residuals of reverse mode. The methods apply the masks where a rule uses the values. Inside
+    `shard_map`, `axis_name` is the mesh axis that shards the classes: all its devices have the same
+    rows, and each has some of their classes.
+
+    With an inverse temperature β the distribution of a row z is softmax(β z).
     """
 
     values: Array
     classes: Array | None = None
     kept: Array | None = None
     axis_name: AxisName = None
+    inverse_temperature: Array | None = None
 
     def only(self, kept: Array) -> "Rows":
-        """The same, keeping no row that is not in `kept`."""
+        """The same rows, with those outside of `kept` dropped as well."""
         return replace(self, kept=kept if self.kept is None else self.kept & kept)
 
+    def computed_in(self, dtype: DTypeLike) -> "Rows":
+        """The same rows, computed in at least this dtype."""
+        values = self.values if self.dtype == dtype else self.values.astype(dtype)
+        return replace(self, values=values)
+
+    def at_temperature(self, temperature: Array | None) -> "Rows":
+        """The same rows with softmax(values / temperature) as their distribution."""
+        return self if temperature is None else replace(self, inverse_temperature=1 / temperature)
+
     def without_classes(self, dtype: DTypeLike) -> Array:
-        """The values in a dtype, −inf in the classes dropped. What is in a row dropped stays."""
+        """The values in a dtype, −inf in dropped classes. Dropped rows stay as they are."""
         x = self.values.astype(dtype)
         return x if self.classes is None else select(self.classes, x, -jnp.inf)
 
@@ -51,24 +76,53 @@ class Rows:
         return x if self.kept is None else select(self.kept[..., None], x, zero)
 
     def removed(self, x: Array) -> Array:
-        """Any (..., V), 0 in the classes and in the rows dropped."""
+        """Any (..., V), 0 in dropped classes and dropped rows."""
         zero = jnp.zeros((), x.dtype)
         return self.zeroed(x if self.classes is None else select(self.classes, x, zero))
 
-    def moving(self, tangent: Array, dtype: DTypeLike) -> Array:
-        """The tangent of the values in a dtype, 0 in the classes dropped."""
-        tangent = tangent.astype(dtype)
-        return tangent if self.classes is None else select(self.classes, tangent, 0)
+    def gaps(self, m: Array) -> Array:
+        """m − z_j ≥ 0, for the maximum m (...) of each row."""
+        return gaps(self.logits(m.dtype), m[..., None])
 
-    def total(self, x: Array) -> Array:
-        """Σ x over the classes of each row."""
-        return sum_over(self.axis_name, row_sum(x))
+    def gaps_and_exps(self, m: Array) -> tuple[Array, Array]:
+        """β(m − z_j) ≥ 0 and exp(β(z_j − m)) ≤ 1, for the maximum m (...) of each row."""
+        return gaps_and_exps(self.logits(m.dtype), m, self.inverse_temperature)
+
+    def move(self) -> bool:
+        """Whether these rows, as a tangent, are not zero."""
+        return moves(self.values) or moves(self.inverse_temperature)
+
+    def tangent(self, dot: "Rows", m: Array) -> Array:
+        """The tangent of β(z_j − m) along that of the rows, m constant; 0 in classes dropped."""
+        terms, beta = [], self.inverse_temperature
+        if moves(dot.values):
+            z_dot = dot.values.astype(m.dtype)
+            z_dot = z_dot if self.classes is None else select(self.classes, z_dot, 0)
+            terms.append(scaled(z_dot, beta))
+        if moves(dot.inverse_temperature):
+            z_gaps = self.gaps(m)
+            beta_dot: Any = dot.inverse_temperature
+            terms.append(-beta_dot * select(jnp.isinf(z_gaps), 0, z_gaps))
+        return added(terms)
 
     def summed(self, x: Array) -> Array:
         """Σ x over the classes of each row, 0 in the rows dropped."""
-        # Selected after the sum: transposed, that is one selection a row and not one a class.
-        total = sum_over(self.axis_name, jnp.sum(x, axis=-1))
-        return total if self.kept is None else select(self.kept, total, 0)
+        return self.of_sums(jnp.sum(x, axis=-1))
+
+    def of_sums(self, x: Array) -> Array:
+        """Σ x over the devices that share the classes of each row, 0 in the rows dropped."""
+        # The selection follows the sum, so its transpose selects once a row, not once a class.
+        return self.only_kept(sum_over(self.axis_name, x))
+
+    def only_kept(self, x: T) -> T:
+        """Arrays (...) with 0 in the rows dropped."""
+        kept = self.kept
+        return x if kept is None else jax.tree.map(lambda x: select(kept, x, 0), x)
+
+    @property
+    def dtype(self) -> DTypeLike:
+        """The dtype of computation."""
+        return compute_dtype(self.values)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,18 +135,12 @@ class Rows:
         return count_over(self.axis_name, self.values.shape[-1])
 
     def own(self, y: Array) -> Array:
-        """Class numbers of rows counted from the first class here, and V if they are not here."""
+        """Labels as indices into the local shard of V classes, V for a label on another shard."""
         if self.axis_name is None:
             return y
         here = self.values.shape[-1]
         y = y - first_over(self.axis_name, here)
         return select((y >= 0) & (y < here), y, here)
-
-    def of_label(self, x: Array, own: Array) -> Array:
-        """x (...) from the device that has the label."""
-        if self.axis_name is None:
-            return x
-        return sum_over(self.axis_name, select(own < self.values.shape[-1], x, 0))
 
     def class_weights(self, weights: Array | None, dtype: DTypeLike) -> Array:
         """Weights of classes (V,), or 1; 0 for classes dropped. Broadcasts against the values."""
@@ -102,16 +150,18 @@ class Rows:
             by_class = jnp.expand_dims(weights.astype(dtype), range(self.values.ndim - 1))
         return by_class if self.classes is None else select(self.classes, by_class, 0)
 
-    def class_mass(self, weights: Array | None, dtype: DTypeLike) -> Array:
-        """The sum over the classes kept of their weights (V,), or how many there are."""
-        if weights is None:
-            return self.kept_count(dtype)
-        return self.total(self.class_weights(weights, dtype))
+    def mass(self, w: Array, m: Array) -> Array:
+        """Σ w_j over the classes here, of the shape of m, for w that broadcasts against values."""
+        if w.shape[-1] == 1:
+            # W = V w of equal weights, without a sum of V constants.
+            mass = w[..., 0] * jnp.asarray(self.values.shape[-1], w.dtype)
+        else:
+            mass = jnp.sum(w, axis=-1)
+        return varying_over(varying(m), jnp.broadcast_to(mass, m.shape))
 
     def kept_count(self, dtype: DTypeLike) -> Array:
         """How many classes each row keeps, 1 for a dropped row. Broadcasts against rows."""
         if self.classes is None:
-            # No sum of ones: XLA would fold it when it compiles, a minute for ten million classes.
             count = jnp.asarray(self.class_count, dtype)
             return count.reshape((1,) * (self.values.ndim - 1))
         here = jnp.sum(self.classes, axis=-1, dtype=jnp.int32)

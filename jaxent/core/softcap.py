@@ -15,21 +15,21 @@ _TANH += [-929569 / 638512875, 6404582 / 10854718875]
 
 @jax.custom_jvp
 def softcap(z: Array, cap: Array) -> Array:
-    """cap · tanh(z / cap). An infinite logit, such as that of a class left out, stays."""
+    """cap · tanh(z / cap). An infinite logit, such as that of a padded class, stays infinite."""
     return select(jnp.isinf(z), z, cap * jnp.tanh(z / cap))
 
 
 def _softcap_jvp(primals, tangents):
     z, cap = primals
     x = select(jnp.isinf(z), 0, z / cap)
-    # 1 − tanh², which would cancel where the cap is reached.
+    # 1 − tanh² by its exponential. The difference would cancel where the cap is reached.
     u = jnp.exp(-2 * jnp.abs(x))
     by_z = select(jnp.isinf(z), 0, 4 * u / (1 + u) ** 2)
     return softcap(z, cap), along(tangents, by_z, _by_cap(x, by_z))
 
 
 def _by_cap(x: Array, by_z: Array) -> Array:
-    """tanh x − x sech² x, which cancels where x is small: from the series of tanh there."""
+    """tanh x − x sech² x. The difference cancels for small x, where this sums a series."""
     small = jnp.abs(x) < 0.25
     square = select(small, x, 0) ** 2
     series = jnp.zeros_like(x)

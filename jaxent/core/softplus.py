@@ -1,8 +1,8 @@
 r"""log1p(exp(−x)) for x ≥ 0, the softplus of −x: the logarithm of every binary loss.
 
-In float32 log1p(u) is u · P(u) for u in [0, 1], where P is the polynomial of degree 9 that is
-closest to log1p(u)/u at Chebyshev's points: it is off by 1.5e-8 of the value, and P(0) = 1 keeps
-the tail exact. A compiler has a general log1p, which takes the CPU as long as five exponentials.
+In float32 log1p(u) is u · P(u) for u in [0, 1]. P is the polynomial of degree 9 that interpolates
+log1p(u)/u at Chebyshev points. Its relative error is 1.5e-8, and P(0) = 1 keeps the tail exact. A
+general log1p costs as much as five exponentials.
 """
 
 import jax.numpy as jnp

@@ -1,38 +1,43 @@
-r"""What a softmax loss needs to know of a row, and how parts of a row combine.
+r"""The statistics of a row that softmax losses are formulas of, and how parts of a row combine.
 
-Let z be the logits of a row, m = max z, e_j = exp(z_j − m) and s = Σ e_j. The class at the maximum
-contributes e = 1 to s. It is kept apart: s = 1 + rest, so that a confident row, whose rest is
-1e-20, still has log s = log1p(rest) = 1e-20. With p_j = e_j / s:
+Let z be the logits of a row, m = max z, e_j = exp(z_j − m) and s = Σ e_j, so that p_j = e_j / s.
+One class at the maximum contributes e = 1 to s. The sum over all the others is `rest`, and
+s = 1 + rest. A confident row with rest = 1e-20 has log s = log1p(rest) = 1e-20, not 0.
 
-    log-normaliser      lse      = m + log1p(rest)
-    cross-entropy       nll      = Σ t_j (−log p_j)      = Σ t_j (m − z_j) + Σ t_j · log1p(rest)
-    missed probability  miss     = Σ t_j (1 − p_j)       = (Σ t_j (1 − e_j) + Σ t_j · rest) / s
-    over all classes    sum_nll  = Σ w_j (−log p_j)      = Σ w_j (m − z_j) + Σ w_j · log1p(rest)
-    entropy             H        = Σ p_j (−log p_j)      = Σ e_j (m − z_j) / s + log1p(rest)
+Let t be the label's distribution, one-hot for a class number, and w weights of the classes.
 
-t is the label's distribution (one-hot for a class number) and w the weights of `sum_nll`. In every
-formula each term is ≥ 0, so nothing cancels and no loss is negative.
+    log-normaliser      lse      = m + log s
+    cross-entropy       nll      = Σ t_j (−log p_j)   = Σ t_j (m − z_j) + Σ t_j · log s
+    missed probability  miss     = Σ t_j (1 − p_j)    = (Σ t_j (1 − e_j) + Σ t_j · rest) / s
+    over all classes    sum_nll  = Σ w_j (−log p_j)   = Σ w_j (m − z_j) + Σ w_j · log s
+    entropy             H        = Σ p_j (−log p_j)   = Σ e_j (m − z_j) / s + log s
 
-All of them come from sums over classes and one maximum, which makes them a commutative monoid:
-`merge` combines the sums of two sets of classes, whether chunks, grid steps or shards, by moving
-the one with the smaller maximum to the larger.
+For t, w ≥ 0 each term of these values is ≥ 0, so nothing cancels. With an inverse temperature β the
+logits are β z_j: every m − z_j above is β (m − z_j), and the derivatives by z_j have a factor β.
+
+The sums over classes on the right are `SoftmaxSums`. They form a commutative monoid: `merge`
+combines the sums of two disjoint sets of classes. The sums of no class have max = −inf, rest = −1,
+label_logit = −inf and 0 elsewhere. `merge` is the combiner of one reduction over a row
+(`lower.one_pass`). `merge_over` combines the shards of a row on the devices of a mesh.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.ad_checkpoint import checkpoint_name
 
-from jaxent.core.mesh import select
+from jaxent.core.exponentials import gaps, scaled
+from jaxent.core.mesh import AxisName, max_over, select
+from jaxent.core.rows import Rows
 from jaxent.core.xlogy import weigh
 
 T = TypeVar("T")
 
-# What reverse mode keeps of a loss: its arguments, which need no mark, and the statistics of its
-# rows. Everything else is made again from them.
+# Reverse mode saves a loss's arguments and the statistics of its rows, which carry this name. It
+# recomputes everything else.
 _ROW_STATISTICS = "jaxent row statistics"
 KEPT_FOR_BACKWARD = jax.checkpoint_policies.save_only_these_names(_ROW_STATISTICS)
 
@@ -42,16 +47,16 @@ KEPT_FOR_BACKWARD = jax.checkpoint_policies.save_only_these_names(_ROW_STATISTIC
 class SoftmaxStats:
     """The statistics of each row of logits that softmax losses are formulas of, in nats.
 
-    Differentiating a formula of these needs no rule of its own. `max` and `rest` are a way of
-    writing the log-normaliser, and are differentiated as such: `max` is held constant and `rest`
-    carries the whole derivative.
+    A formula of these statistics needs no derivative rule of its own. `max` and `rest` together
+    represent the log-normaliser: `max` is held constant, and `rest` carries the whole derivative.
+    So take derivatives of `lse`, not of `max` or `rest` alone.
 
     Attributes:
       max: the largest logit.
-      rest: Σ exp(z_j − max) − 1, without cancellation.
+      rest: Σ exp(z_j − max) over all classes but one at the maximum.
       nll: Σ t_j (−log p_j), the cross-entropy with the label.
-      miss: Σ t_j (1 − p_j), the probability that the prediction misses the label by.
-      sum_nll: Σ_j −log p_j over the classes kept.
+      miss: Σ t_j (1 − p_j), the probability that is not on the label.
+      sum_nll: Σ_j −log p_j over the kept classes.
       entropy: Σ p_j (−log p_j).
     """
 
@@ -68,61 +73,138 @@ class SoftmaxStats:
         return self.max + jnp.log1p(self.rest)
 
 
+class RowStats(NamedTuple):
+    """The statistics inside the core. Those that a loss does not need are None.
+
+    `SoftmaxStats` is their public form, without class weights.
+    """
+
+    max: Array
+    rest: Array
+    nll: Any
+    miss: Any
+    sum_nll: Any
+    entropy: Any
+    label_mass: Any  # Σ t_j of a target
+    class_mass: Any  # Σ w_j
+
+    def lse(self, beta: Array | None = None) -> Array:
+        """The log-normaliser log Σ exp(β z_j)."""
+        return scaled(self.max, beta) + jnp.log1p(self.rest)
+
+
 def kept_for_backward(stats: T) -> T:
-    """The same statistics, marked to be kept."""
+    """The same statistics, marked as residuals of reverse mode."""
     return checkpoint_name(stats, _ROW_STATISTICS)
 
 
+class WeightedSums(NamedTuple):
+    """Sums over classes with weights u_j."""
+
+    mass: Array  # Σ u_j
+    gap: Array  # Σ u_j (m − z_j)
+
+
 class SoftmaxSums(NamedTuple):
-    """The sums over a set of classes from which `SoftmaxStats` are made."""
+    """The sums over a set of classes from which `finalize` computes the statistics.
+
+    A sum that the loss does not need is None, and so are the statistics that depend on it.
+    """
 
     max: Array
     rest: Array  # Σ e_j − 1
-    moment: Array  # Σ e_j (m − z_j)
-    mass: Array  # Σ t_j
-    gap: Array  # Σ t_j (m − z_j)
-    slack: Array  # Σ t_j (1 − e_j)
-    size: Array  # Σ w_j
-    spread: Array  # Σ w_j (m − z_j)
+    label_logit: Any = None  # z_y of a class number y, −inf if y is not in the set
+    target: Any = None  # WeightedSums of a distribution t
+    slack: Any = None  # Σ t_j (1 − e_j)
+    classes: Any = None  # WeightedSums of the class weights w
+    moment: Any = None  # Σ e_j (m − z_j)
+    beta: Any = None  # an inverse temperature, by which all gaps above are multiplied
 
 
 def merge(a: SoftmaxSums, b: SoftmaxSums) -> SoftmaxSums:
     """The sums over two disjoint sets of classes together."""
+    a_is_larger = a.max >= b.max
+    large = jax.tree.map(lambda x, y: select(a_is_larger, x, y), a, b)
+    small = jax.tree.map(lambda x, y: select(a_is_larger, y, x), a, b)
     m = jnp.maximum(a.max, b.max)
-    a_total, a_moved = _move(a, m)
-    b_total, b_moved = _move(b, m)
-    together = SoftmaxSums(*(x + y for x, y in zip(a_moved, b_moved, strict=True)))
-    # Whichever holds the maximum keeps its tail; the other one joins it whole.
-    rest = select(a.max == m, a.rest + b_total, b.rest + a_total)
-    return together._replace(max=m, rest=rest)
+    if a.beta is not None:
+        # A set of no classes has β = 0, and every other set the one β > 0.
+        beta = jnp.maximum(a.beta, b.beta)
+        large, small = large._replace(beta=beta), small._replace(beta=beta)
+    added = jax.tree.map(jnp.add, large, relative_to(m, small))
+    if a.label_logit is not None:
+        added = added._replace(label_logit=jnp.maximum(a.label_logit, b.label_logit))
+    return added._replace(max=m, beta=large.beta)
 
 
-def _move(sums: SoftmaxSums, m: Array) -> tuple[Array, SoftmaxSums]:
-    """Σ exp(z_j − m), and the sums relative to m, a maximum no smaller than their own.
+def relative_to(m: Array, sums: SoftmaxSums) -> SoftmaxSums:
+    """The sums relative to m, which is no smaller than their maximum. `rest` becomes Σ e_j.
 
-    With δ = m − max: e_j shrinks by exp(−δ) and m − z_j grows by δ. A set of no classes, or of
-    classes all at −inf, has max = −inf and rest = −1, and adds nothing wherever it is moved.
+    With δ = m − max: e_j shrinks by exp(−δ), and m − z_j grows by δ. No classes add 0 to every sum.
+    Classes all at −inf add 0 to Σ e_j. If they have mass, it makes the gap infinite.
     """
-    delta = select(sums.max == m, 0, m - sums.max)
+    delta = scaled(select(sums.max == m, 0, m - sums.max), sums.beta)
     scale = jnp.exp(-delta)
     total = scale * (1 + sums.rest)
-    moved = sums._replace(
-        moment=scale * sums.moment + weigh(total, delta),
-        gap=sums.gap + weigh(sums.mass, delta),
-        slack=scale * sums.slack - jnp.expm1(-delta) * sums.mass,
-        spread=sums.spread + weigh(sums.size, delta),
+
+    def grown(sums: WeightedSums | None) -> WeightedSums | None:
+        return sums and WeightedSums(sums.mass, sums.gap + weigh(sums.mass, delta))
+
+    slack, moment = sums.slack, sums.moment
+    if slack is not None and sums.target is not None:
+        slack = scale * slack + (1 - scale) * sums.target.mass
+    if moment is not None:
+        moment = scale * moment + weigh(total, delta)
+    return SoftmaxSums(
+        max=m,
+        rest=total,
+        label_logit=sums.label_logit,
+        target=grown(sums.target),
+        slack=slack,
+        classes=grown(sums.classes),
+        moment=moment,
+        beta=sums.beta,
     )
-    return total, moved
 
 
-def finalize(sums: SoftmaxSums) -> SoftmaxStats:
-    """The statistics of a row whose classes have all been summed."""
+def merge_over(axis_name: AxisName, sums: SoftmaxSums) -> SoftmaxSums:
+    """The sums over the classes of all devices along an axis of a mesh."""
+    if axis_name is None:
+        return sums
+    m, label_logit = max_over(axis_name, (sums.max, sums.label_logit))
+    here = relative_to(m, sums)
+    # Each device that has the maximum left out one e = 1 of its rest. Only one may be left out.
+    has_max = sums.max == m
+    here = here._replace(rest=select(has_max, sums.rest, here.rest))
+    here = here._replace(max=None, label_logit=None, beta=None)
+    added, holders = lax.psum((here, has_max.astype(m.dtype)), axis_name)
+    rest = added.rest + (holders - 1)
+    return added._replace(max=m, label_logit=label_logit, rest=rest, beta=sums.beta)
+
+
+def finalize(sums: SoftmaxSums) -> RowStats:
+    """The statistics of rows whose classes have all been summed."""
     s, log_s = 1 + sums.rest, jnp.log1p(sums.rest)
-    return SoftmaxStats(
-        max=sums.max,
-        rest=sums.rest,
-        nll=sums.gap + sums.mass * log_s,
-        miss=(sums.slack + sums.mass * sums.rest) / s,
-        sum_nll=sums.spread + sums.size * log_s,
-        entropy=sums.moment / s + log_s,
-    )
+    nll = miss = sum_nll = entropy = label_mass = class_mass = None
+    if sums.label_logit is not None:
+        gap = scaled(gaps(sums.label_logit, sums.max), sums.beta)
+        nll = gap + log_s
+        miss = ((1 - jnp.exp(-gap)) + sums.rest) / s
+    if sums.target is not None:
+        label_mass = sums.target.mass
+        nll = sums.target.gap + label_mass * log_s
+        miss = None if sums.slack is None else (sums.slack + label_mass * sums.rest) / s
+    if sums.classes is not None:
+        class_mass = sums.classes.mass
+        # Classes all at −inf have no distribution. So this adds max − max: NaN there, else 0.
+        sum_nll = sums.classes.gap + class_mass * log_s + (sums.max - sums.max)
+    if sums.moment is not None:
+        entropy = sums.moment / s + log_s
+    return RowStats(sums.max, sums.rest, nll, miss, sum_nll, entropy, label_mass, class_mass)
+
+
+def kept_rows(rows: Rows, stats: RowStats) -> RowStats:
+    """The statistics, 0 in dropped rows except for `max`, which is arbitrary there."""
+    # `max` stays the same array that exp(z − max) uses. With another one a compiler would compute
+    # and store the exponentials for each.
+    return rows.only_kept(stats)._replace(max=stats.max)

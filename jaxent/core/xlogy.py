@@ -1,15 +1,13 @@
-"""The one home of the convention 0 · log 0 = 0.
+"""The convention 0 · log 0 = 0.
 
-A term of zero weight is absent, whatever it weighs: its value and its derivatives are zero. The
-point in question is taken out with a `where` on the *inputs* of the product, since a `where` on
-the result would leave 0 · inf = NaN in the derivative. `weigh_as_summed` does without one.
+A term of weight zero is absent: its value and its derivatives are zero. A `where` on the *inputs*
+of the product masks it. A `where` on the result would leave 0 · inf = NaN in the derivative.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxent.core.bounds import at_most
 from jaxent.core.mesh import select
 from jaxent.core.tangents import along
 
@@ -17,19 +15,6 @@ from jaxent.core.tangents import along
 def weigh(w: Array, x: Array) -> Array:
     """w · x, with 0 · ±inf = 0."""
     return w * select((w == 0) & jnp.isinf(x), 0, x)
-
-
-def weigh_as_summed(w: Array, x: Array) -> Array:
-    """w · x for x > −inf, with 0 · inf = 0.
-
-    The same convention where a selection would keep the CPU from summing products as it makes
-    them. Not to be differentiated. A weight that is subnormal counts as 0.
-    """
-    largest = jnp.finfo(x.dtype).max
-    # Infinite for any weight but 0, where it is finite. Of two factors with nothing in between XLA
-    # would make one, inf; and a 1 it would store, were there another in the program.
-    bound = (jnp.abs(w) * largest + 0.9) * largest
-    return w * at_most(bound, x)
 
 
 @jax.custom_jvp
@@ -41,7 +26,7 @@ def mix(w: Array, a: Array, b: Array) -> Array:
 
 def _mix_jvp(primals, tangents):
     w, a, b = primals
-    # Once, not as a term a and a term −b of which each may be infinite and have a factor 0.
+    # One difference, since a term of a and a term of −b may each be infinite with a factor of 0.
     present_a, present_b = _present(w, a, b)
     both_infinite = jnp.isinf(present_a) & jnp.isinf(present_b)
     by_w = select(both_infinite, 0, present_a - present_b)
@@ -82,8 +67,8 @@ def xlog1my(x: Array, y: Array) -> Array:
 def log1my(y: Array) -> Array:
     """log(1 − y) for y in [0, 1].
 
-    `1 - y` rounds where y is small, and `log1p(-y)` in float64 is off by over a hundred ulp where
-    its implementation changes branch near y = 0.41. Each serves where it is exact.
+    `1 - y` rounds where y is small. In float64 `log1p(-y)` is off by over a hundred ulp near
+    y = 0.41, where its implementation changes branch. Each is used where it is exact.
     """
     small = y < 0.25
     return select(small, jnp.log1p(-select(small, y, 0)), jnp.log(1 - y))

@@ -1,0 +1,110 @@
+"""Work of the size of the logits: sums over the classes of rows, and exponentials.
+
+`plain` defines each function. `one_pass` has the sums that accelerators compute by one reduction,
+and `cpu` what XLA's CPU compiler runs faster in another form. This file dispatches by platform. The
+derivatives are those of the definitions. `passes` and `matmul` decide what a program stores.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxent.core.lower import cpu, one_pass, plain
+from jaxent.core.lower.matmul import add_outer as add_outer
+from jaxent.core.lower.matmul import matmul as matmul
+from jaxent.core.lower.passes import absolute_again as absolute_again
+from jaxent.core.lower.passes import as_rounded as as_rounded
+from jaxent.core.lower.passes import finite_again as finite_again
+from jaxent.core.lower.passes import probability_again as probability_again
+from jaxent.core.lower.passes import reread as reread
+from jaxent.core.lower.passes import reread_rows as reread_rows
+from jaxent.core.lower.passes import second_pass as second_pass
+from jaxent.core.lower.passes import settled as settled
+from jaxent.core.mesh import select
+from jaxent.core.rows import Rows
+from jaxent.core.stats import SoftmaxSums
+
+
+def label_sums(rows: Rows, y: Array, w: Array | None, *, moment: bool, reused: bool) -> SoftmaxSums:
+    """The sums of rows with a label y, over the local classes.
+
+    `reused` says that a gradient in the same program needs the exponentials again. A CPU stores
+    them, an accelerator recomputes them.
+    """
+    return lax.platform_dependent(
+        rows,
+        y,
+        w,
+        cpu=partial(cpu.label_sums, moment=moment, reused=reused),
+        default=partial(one_pass.label_sums, moment=moment),
+    )
+
+
+def target_sums(
+    rows: Rows, t: Array | None, w: Array | None, *, slack: bool, moment: bool
+) -> SoftmaxSums:
+    """The sums of rows with a target t (..., V) or without one, over the local classes."""
+    return lax.platform_dependent(
+        rows,
+        t,
+        w,
+        cpu=partial(cpu.target_sums, slack=slack, moment=moment),
+        default=partial(one_pass.target_sums, slack=slack, moment=moment),
+    )
+
+
+@jax.custom_jvp
+def other_exps(rows: Rows, y: Array, m: Array) -> Array:
+    """exp(z_j − m) of the classes j ≠ y, 0 for y; m is held constant.
+
+    The exponentials of a dropped row are any finite numbers.
+    """
+    return _on_cpu(cpu.other_exps, plain.other_exps, rows, y, m)
+
+
+@other_exps.defjvp
+def _other_exps_jvp(primals, tangents):
+    e, (rows, _, m) = other_exps(*primals), primals
+    return e, e * rows.tangent(tangents[0], m)
+
+
+def label_only(x: Array, y: Array) -> Array:
+    """x_y of each row, as a sum over the row."""
+    return jnp.sum(select(plain.is_label(x, y), x, 0), axis=-1)
+
+
+@jax.custom_jvp
+def row_sum(x: Array) -> Array:
+    """Σ_j x_j."""
+    return _on_cpu(cpu.row_sum, plain.row_sum, x)
+
+
+@row_sum.defjvp
+def _row_sum_jvp(primals, tangents):
+    return row_sum(*primals), plain.row_sum(*tangents)
+
+
+@jax.custom_jvp
+def total(x: Array) -> Array:
+    """Σ x over all axes."""
+    # Up to 8 devices that shard the rows then have whole folds.
+    folds = x.ndim and isinstance(x.shape[0], int) and x.shape[0] % (8 * cpu._FOLD) == 0
+    return _on_cpu(cpu.total, jnp.sum, x) if folds else jnp.sum(x)
+
+
+@total.defjvp
+def _total_jvp(primals, tangents):
+    return total(*primals), jnp.sum(*tangents)
+
+
+def weigh(w: Array, x: Array) -> Array:
+    """w · x for x > −inf, with 0 · inf = 0, to be summed. Not to be differentiated."""
+    return _on_cpu(cpu.weigh, plain.weigh, w, x)
+
+
+def _on_cpu(function: Callable[..., Any], otherwise: Callable[..., Any], *arguments: Any) -> Any:
+    return lax.platform_dependent(*arguments, cpu=function, default=otherwise)

@@ -1,0 +1,70 @@
+"""The sums over the classes of a row by one reduction, which reads each logit once.
+
+An accelerator waits for memory. Two reductions, one for the maximum and one for the sums, read the
+logits twice. Here each class is a set of one, and `merge` is the combiner of `lax.reduce`, which
+combines such sets in any order. A CPU would run this as scalar code.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from jaxent.core.lower.plain import is_label
+from jaxent.core.mesh import select
+from jaxent.core.rows import Rows
+from jaxent.core.stats import SoftmaxSums, WeightedSums, merge
+
+
+def label_sums(rows: Rows, y: Array, w: Array | None, moment: bool) -> SoftmaxSums:
+    z = rows.logits(rows.dtype)
+    label_logit = select(is_label(z, y), z, -jnp.inf)
+    return merged(_each(rows, z, w, moment)._replace(label_logit=label_logit))
+
+
+def target_sums(
+    rows: Rows, t: Array | None, w: Array | None, slack: bool, moment: bool
+) -> SoftmaxSums:
+    z = rows.logits(rows.dtype)
+    each = _each(rows, z, w, moment)
+    if t is not None:
+        each = each._replace(target=_weighted(rows.zeroed(t.astype(z.dtype)), z))
+        each = each._replace(slack=jnp.zeros_like(z) if slack else None)
+    return merged(each)
+
+
+def _each(rows: Rows, z: Array, w: Array | None, has_moment: bool) -> SoftmaxSums:
+    """The sums over each class alone, (..., V)."""
+    # z − z is 0, and NaN for a class at +inf.
+    rest = select(jnp.isneginf(z), -1, z - z)
+    classes = None if w is None else _weighted(w, z)
+    moment = jnp.zeros_like(z) if has_moment else None
+    return SoftmaxSums(z, rest, classes=classes, moment=moment, beta=rows.inverse_temperature)
+
+
+def _weighted(u: Array, z: Array) -> WeightedSums:
+    u = jnp.broadcast_to(u, z.shape)
+    return WeightedSums(u, jnp.zeros_like(z))
+
+
+def merged(each: SoftmaxSums) -> SoftmaxSums:
+    """The sums over all classes, (...)."""
+    beta = each.beta
+    if beta is not None:
+        # The combiner is a function of its operands alone.
+        each = each._replace(beta=jnp.broadcast_to(beta, each.max.shape))
+    operands, tree = jax.tree.flatten(each)
+    # The sums over no class.
+    none = jax.tree.map(lambda x: np.zeros((), x.dtype), each)
+    low, absent = np.array(-np.inf, none.max.dtype), np.array(-1, none.max.dtype)
+    none = none._replace(max=low, rest=absent)
+    if each.label_logit is not None:
+        none = none._replace(label_logit=low)
+
+    def combine(a, b):
+        return jax.tree.leaves(merge(tree.unflatten(a), tree.unflatten(b)))
+
+    axis = each.max.ndim - 1
+    scalars = [x[()] for x in jax.tree.leaves(none)]
+    sums = tree.unflatten(lax.reduce(tuple(operands), tuple(scalars), combine, (axis,)))
+    return sums._replace(beta=beta)

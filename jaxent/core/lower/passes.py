@@ -1,0 +1,91 @@
+"""What a program recomputes instead of storing it, and what it computes first.
+
+XLA computes an expression once. If two passes over large arrays share one, it stores the result, a
+temporary of the arrays' size. To read the arrays again costs less. The functions here make the
+expressions of the second pass different to XLA. Each returns the numbers of its argument.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxent.core.tangents import along_moving, moves
+
+T = TypeVar("T")
+
+
+def reread(arrays: T) -> T:
+    """The arguments of an elementwise rule, in which a CPU recomputes what the value computed."""
+    return lax.platform_dependent(arrays, cpu=_behind_barriers, default=_unchanged)
+
+
+def reread_rows(rows: T) -> T:
+    """Rows in a rule with several passes over them, each of which a GPU lets recompute."""
+    return lax.platform_dependent(rows, cuda=_behind_barriers, default=_unchanged)
+
+
+def settled(by_row: T) -> T:
+    """Numbers per row, computed before the formula that follows.
+
+    CPU: XLA would fuse a sum over classes, its formula and the mean over rows into one loop that
+    takes up to ten times as long.
+    """
+    return lax.platform_dependent(by_row, cpu=_behind_barriers, default=_unchanged)
+
+
+def second_pass(formula: Callable[..., Array]) -> Callable[..., Array]:
+    """An elementwise formula whose derivatives are computed in a pass of their own."""
+    value = jax.custom_jvp(formula)
+
+    def rule(primals, tangents):
+        point = reread(_with_an_axis(primals))
+        made = value(*primals)
+        directions = tuple(_with_an_axis(x) if moves(x) else x for x in tangents)
+        return made, along_moving(formula, point, directions).reshape(made.shape)
+
+    value.defjvp(rule, symbolic_zeros=True)
+    return value
+
+
+def as_rounded(x: Array) -> Array:
+    """x as its dtype holds it.
+
+    XLA may leave out the rounding to 16 bits of an array that the same program computes. It may do
+    so in one use of the array and not in another. Then a row's label exceeds the row's maximum, and
+    equal logits have a divergence.
+    """
+    narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4
+    return lax.optimization_barrier(x) if narrow else x
+
+
+def absolute_again(x: Array) -> Array:
+    """|x| in a rule whose value has |x|. GPU: XLA then fuses both into one pass without a store."""
+    return lax.platform_dependent(x, cpu=jnp.abs, default=lambda x: jnp.maximum(x, -x))
+
+
+def probability_again(t: Array) -> Array:
+    """t ≥ 0 in a rule whose value has t. GPU: as `absolute_again`."""
+    return jnp.abs(t)
+
+
+def finite_again(x: Array) -> Array:
+    """x < ∞ in a rule whose value has x. GPU: as `absolute_again`."""
+    return jnp.minimum(x, jnp.finfo(x.dtype).max)
+
+
+def _unchanged(arrays: Any) -> Any:
+    return arrays
+
+
+def _behind_barriers(arrays: Any) -> Any:
+    # One by one: arrays behind one barrier would have to be sharded alike. A number needs none: XLA
+    # multiplies by the reciprocal of a constant power of 2 that it can see.
+    return jax.tree.map(lambda x: lax.optimization_barrier(x) if x.ndim else x, arrays)
+
+
+def _with_an_axis(arrays: T) -> T:
+    # XLA would share, and store, a constant of both passes if it had one shape in them.
+    return jax.tree.map(lambda x: x[None] if x.ndim else x, arrays)

@@ -1,0 +1,62 @@
+"""The sums over the classes of a row, as they are defined.
+
+`lower.cpu` and `lower.one_pass` have functions of the same names that return the same numbers.
+"""
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxent.core.mesh import select
+from jaxent.core.rows import Rows
+from jaxent.core.stats import SoftmaxSums, WeightedSums
+from jaxent.core.xlogy import weigh as weigh
+
+
+def label_sums(rows: Rows, y: Array, w: Array | None, moment: bool) -> SoftmaxSums:
+    """The sums of rows with a class number y in [0, V); y is V where the label is elsewhere."""
+    sums = _sums(rows, w, moment)
+    z = rows.logits(sums.max.dtype)
+    return sums._replace(label_logit=jnp.max(select(is_label(z, y), z, -jnp.inf), axis=-1))
+
+
+def target_sums(
+    rows: Rows, t: Array | None, w: Array | None, slack: bool, moment: bool
+) -> SoftmaxSums:
+    """The sums of rows with a target t (..., V), or with none."""
+    sums = _sums(rows, w, moment)
+    if t is None:
+        return sums
+    t = rows.zeroed(t.astype(sums.max.dtype))
+    gaps, e = rows.gaps_and_exps(sums.max)
+    target = WeightedSums(row_sum(t), row_sum(weigh(t, gaps)))
+    return sums._replace(target=target, slack=row_sum(t * (1 - e)) if slack else None)
+
+
+def _sums(rows: Rows, w: Array | None, moment: bool) -> SoftmaxSums:
+    z = rows.logits(rows.dtype)
+    m = jnp.max(z, axis=-1)
+    gaps, e = rows.gaps_and_exps(m)
+    at_max = gaps == 0
+    return SoftmaxSums(
+        max=m,
+        rest=row_sum(select(at_max, 0, e)) + (row_sum(at_max.astype(z.dtype)) - 1),
+        classes=None if w is None else WeightedSums(rows.mass(w, m), row_sum(weigh(w, gaps))),
+        moment=row_sum(weigh(e, gaps)) if moment else None,
+        beta=rows.inverse_temperature,
+    )
+
+
+def row_sum(x: Array) -> Array:
+    """Σ_j x_j."""
+    return jnp.sum(x, axis=-1)
+
+
+def other_exps(rows: Rows, y: Array, m: Array) -> Array:
+    """exp(z_j − m) of the classes j ≠ y, 0 for y; any finite numbers in the rows dropped."""
+    _, e = rows.gaps_and_exps(m)
+    return rows.zeroed(select(is_label(e, y), 0, e))
+
+
+def is_label(x: Array, y: Array) -> Array:
+    """Whether j = y, (..., V)."""
+    return lax.broadcasted_iota(y.dtype, x.shape, x.ndim - 1) == y[..., None]
