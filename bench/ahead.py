@@ -35,7 +35,7 @@ COMPILERS = ("jax", "jaxlib", "optax", "jax-cuda13-plugin", "nvidia-cuda-nvcc", 
 
 
 def gpus(topology: str) -> Sequence[Any]:
-    """H200s: XLA asks for a description of the device."""
+    """The devices of a topology of H200s, which XLA knows from a description."""
     config = Path(__file__).with_name("h200.txtpb").read_text()
     return topologies.get_topology_desc(
         platform="cuda", topology_name="", topology=topology, target_config=config
@@ -43,7 +43,7 @@ def gpus(topology: str) -> Sequence[Any]:
 
 
 def tpus(topology: str) -> Sequence[Any]:
-    """Chips of a TPU: libtpu looks for one unless it is told of one."""
+    """The chips of a TPU topology. The variables keep libtpu from looking for a real TPU."""
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
     os.environ["TPU_ACCELERATOR_TYPE"] = "v5litepod-4"
     os.environ["TPU_WORKER_HOSTNAMES"] = "localhost"

@@ -1,8 +1,8 @@
 """Temporaries of the linear head's loss on accelerators, compiled ahead of time as `bench.ahead`.
 
-The program makes value and gradients in bfloat16, at the size of Llama-3's head, and with rows,
-classes and budget varied one by one. Beside it is optax's loss, which holds the logits. The exit
-status is 1 if jaxent takes more than its budget of logits and the kernel's gradient in float32.
+The program computes value and gradients in bfloat16, at the size of Llama-3's head. Then it varies
+rows, classes and budget, one at a time. It compiles optax's loss as well, which holds the logits.
+The exit status is 1 if jaxent takes more than the budget and the kernel's gradient in float32.
 """
 
 import argparse
@@ -32,7 +32,7 @@ VARIED = {
     "classes": (32000, 64000, 128256, 256000),
     "budget": (2**27, 2**28, 2**29, 2**30, 2**31),
 }
-# What is on an axis, and its unit.
+# The title of each axis of the plot, and the number that its unit stands for.
 LABELS = {
     "rows": ("rows, thousands", 2**10),
     "classes": ("classes, thousands", 1000),

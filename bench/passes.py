@@ -1,4 +1,4 @@
-"""What a compiled loss spends its time on, on the device that JAX finds.
+"""The passes of a compiled loss, and the time of each, on the device that JAX finds.
 
 XLA compiles a loss to passes over its arrays, each a fusion of operations or one operation alone.
 For jaxent and its peer a table lists the passes that take 1 % of the time or more: milliseconds of

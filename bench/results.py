@@ -95,7 +95,7 @@ def number(x: float, digits: int = 3) -> str:
 
 
 def peers_of(found: pd.DataFrame) -> pd.DataFrame:
-    """What is timed beside jaxent, without the floor."""
+    """The records of optax, plain JAX and the other peers."""
     return found.query("contestant not in ['jaxent', 'floor'] and ratio.notna()")
 
 

@@ -241,7 +241,9 @@ def _clip(p: Array, epsilon: Array) -> Array:
     return select(p < epsilon, epsilon, select(p > 1, 1, p))
 
 
-def _terms(probs: Array, labels: Array, epsilon: Array, pos_weight: Array | None = None) -> Array:
+def _binary_terms(
+    probs: Array, labels: Array, epsilon: Array, pos_weight: Array | None = None
+) -> Array:
     p, y = widen_both(probs, labels)
     positive, negative = y if pos_weight is None else y * pos_weight, 1 - y
     p = _clip(p, jnp.zeros_like(epsilon))
@@ -252,9 +254,7 @@ def _terms(probs: Array, labels: Array, epsilon: Array, pos_weight: Array | None
     return (0 - xlogy(positive, _clip(p, epsilon))) - negative_term
 
 
-@second_pass
-def _cross_entropy(probs: Array, labels: Array, epsilon: Array, pos_weight: Array | None) -> Array:
-    return _terms(probs, labels, epsilon, pos_weight)
+_cross_entropy = second_pass(_binary_terms)
 
 
 @second_pass
@@ -262,5 +262,5 @@ def _focal(
     probs: Array, labels: Array, epsilon: Array, gamma: Array | None, alpha: Array | None
 ) -> Array:
     p, y = widen_both(probs, labels)
-    ce = _terms(p, y, epsilon)
+    ce = _binary_terms(p, y, epsilon)
     return balance(focal(ce, y * (1 - p) + (1 - y) * p, gamma), y, alpha)

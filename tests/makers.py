@@ -18,7 +18,7 @@ def kernel(rng, batch):
 
 
 def tied_kernel(rng, batch):
-    """Of the layout (V, D)."""
+    """A kernel of layout (V, D)."""
     return rng.normal(size=(V, D)) / 2
 
 

@@ -1,4 +1,4 @@
-"""What a platform computes in its own way is what the definitions say."""
+"""The functions of `lower.cpu` and `lower.one_pass` return the numbers of `lower.plain`."""
 
 import dataclasses
 import functools

@@ -9,7 +9,7 @@ linear_kl = jaxent.linear_softmax_kl_divergence
 X, W = np.zeros((4, 2), np.float32), np.zeros((2, 3), np.float32)
 N = np.zeros(4, np.int32)
 
-# What is called, the error, and what its message has to say.
+# Each call, its error, and the words that the message must contain.
 WRONG = {
     "kernel transposed": (lambda: linear(X, W.T, N), ValueError, "kernel", "(2, V)", "(3, 2)"),
     "an axis of no kernel": (lambda: linear(X, W, N, axis=2), ValueError, "axis", "-2 to 1", "2"),
