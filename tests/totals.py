@@ -17,10 +17,11 @@ from tests.makers import (
     kernel,
     mask,
     positive,
+    tied_kernel,
     weights,
 )
 
-# Of float64 a row or two at a time.
+# In float64 this holds a row or two.
 CHUNKED = {"max_logits_bytes": 4 * 8 * V}
 TOTALS = [
     case(
@@ -34,8 +35,8 @@ TOTALS = [
     ),
     case(
         "linear_softmax_focal_loss, sum",
-        functools.partial(jaxent.linear_softmax_focal_loss, reduction="sum", **CHUNKED),
-        (features, kernel, classes, positive),
+        functools.partial(jaxent.linear_softmax_focal_loss, reduction="sum", axis=0, **CHUNKED),
+        (features, tied_kernel, classes, positive),
         ("gamma",),
     ),
     case(
