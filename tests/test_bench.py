@@ -145,7 +145,7 @@ def test_compile_times_are_of_compiling_from_nothing():
         return x * 2
 
     for _ in range(2):
-        assert programs.compiled(lambda x: inner(x) + 1, (np.zeros(3),)).compile_s > 0
+        assert programs.compiled(lambda x: inner(x) + 1, (np.zeros(3, np.float32),)).compile_s > 0
     assert len(traced) == 2
 
 
