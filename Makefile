@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+# Most time of the tests is compiling. Laws do not ask how fast programs run, and share programs.
+UNOPTIMIZED = JAX_DISABLE_MOST_OPTIMIZATIONS=1 XLA_FLAGS=--xla_cpu_use_fusion_emitters=false \
+	JAX_COMPILATION_CACHE_DIR=$(VENV)/.compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 
 .PHONY: train multilabel language-model mesh test test-all precision bench ahead compiled-ahead lint format clean
 
@@ -18,10 +21,12 @@ mesh: $(VENV)/.examples  ## train the same over eight devices of a CPU, beside o
 	$(RUN) -m examples.mesh
 
 test: $(VENV)/.test  ## every law, over every loss with all its options
-	$(RUN) -m pytest -n auto
+	$(UNOPTIMIZED) $(RUN) -m pytest -n auto -m "unoptimized and not exhaustive"
+	$(RUN) -m pytest -n auto -m "not unoptimized and not exhaustive"
 
 test-all: $(VENV)/.test  ## the same over every case of the table, and on every mesh
-	$(RUN) -m pytest -n auto -m ""
+	$(UNOPTIMIZED) $(RUN) -m pytest -n auto -m unoptimized
+	$(RUN) -m pytest -n auto -m "not unoptimized"
 
 precision: $(VENV)/.test  ## the table of errors, in units in the last place
 	$(RUN) -m tests.precision

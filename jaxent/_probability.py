@@ -12,9 +12,9 @@ from jaxent._inputs import fill_dropped, number, option, per_class_option, prepa
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.dtypes import compute_dtype, widen_both
 from jaxent.core.focal import balance, focal
-from jaxent.core.lower import second_pass, total
+from jaxent.core.lower import row_sum, second_pass, total
 from jaxent.core.mesh import select
-from jaxent.core.xlogy import xlog1my, xlogy
+from jaxent.core.probability import complement_cost, cost, cost_in_sum
 
 
 @loss(epsilon=HALF, pos_weight=POS_WEIGHT)
@@ -177,9 +177,9 @@ def categorical_cross_entropy(
     rows = _classes.prepare_rows("probs", probs, axis, where, weights)
     t = _classes.prepare_class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
     t = t.astype(compute_dtype(rows.values, t))
-    p = _clip(rows.values.astype(t.dtype), number("epsilon", epsilon, t.dtype))
-    p = _classes.fill_rows(rows, p, 1)
-    return reduce(0 - jnp.sum(xlogy(t, p), axis=-1), rows.kept, weights, reduction)
+    p = _classes.fill_rows(rows, rows.values.astype(t.dtype), 1)
+    costs = second_pass(cost_in_sum)(t, p, number("epsilon", epsilon, t.dtype))
+    return reduce(row_sum(costs), rows.kept, weights, reduction)
 
 
 @loss(epsilon=FRACTION)
@@ -246,12 +246,7 @@ def _binary_terms(
 ) -> Array:
     p, y = widen_both(probs, labels)
     positive, negative = y if pos_weight is None else y * pos_weight, 1 - y
-    p = _clip(p, jnp.zeros_like(epsilon))
-    # Compares 1 − p itself with epsilon: 1 − (1 − 1e-7) is 1.2e-7 in float32.
-    certain = 1 - p < epsilon
-    negative_term = xlog1my(negative, select(certain, 0.5, p))
-    negative_term = select(certain, xlogy(negative, select(certain, epsilon, 1)), negative_term)
-    return (0 - xlogy(positive, _clip(p, epsilon))) - negative_term
+    return cost(positive, p, epsilon) + complement_cost(negative, p, epsilon)
 
 
 _cross_entropy = second_pass(_binary_terms)

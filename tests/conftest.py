@@ -12,18 +12,10 @@ jax.config.update("jax_num_cpu_devices", 8)
 
 def pytest_configure(config):
     """Every drawn shape compiles programs. `make test` draws few, `make test-all` more."""
-    drawn = 5 if config.option.markexpr else 20
+    drawn = 5 if "not exhaustive" in config.option.markexpr else 20
     profile = hypothesis.settings(deadline=None, max_examples=drawn, derandomize=True)
     hypothesis.settings.register_profile("jaxent", profile)
     hypothesis.settings.load_profile("jaxent")
-
-
-@pytest.fixture
-def unoptimized():
-    """Programs that compile in half the time; how fast they run is of no matter to a law."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from tests.totals import TOTALS
 
 # Every loss once, with all its options; those of a head reduced as well.
 MAIN = WITH_ALL_OPTIONS + TOTALS
-# For programs whose speed does not matter: they compile in half the time.
-unoptimized = pytest.mark.usefixtures("unoptimized")
+# Laws that hold for programs however XLA compiles them. The Makefile compiles them the short way.
+unoptimized = pytest.mark.unoptimized
 
 
 def takes(case, name):

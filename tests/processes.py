@@ -21,7 +21,6 @@ DEAD = 3  # the status that one leaves with
 
 def start(address, count, index):
     jax.config.update("jax_num_cpu_devices", 2)
-    jax.config.update("jax_disable_most_optimizations", True)  # programs compile in half the time
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(
         address, count, index, initialization_timeout=60, heartbeat_timeout_seconds=SECONDS

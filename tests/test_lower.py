@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 import re
 
@@ -214,3 +215,15 @@ def test_one_reduction_on_accelerators_keeps_the_bounds(shape):
     found = accelerator_sums.errors(shape, spread=4)
     assert found["sum of exponentials"] < 8
     assert max(found["nll"], found["sum_nll"], found["entropy"]) < 4
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-7])
+@pytest.mark.parametrize("classes", [3, 200])
+def test_costs_of_probabilities(classes, epsilon):
+    pairs = itertools.product([0, 1e-30, 0.5, 1], [-0.5, 0, 1e-30, 1e-9, 0.5, 1, 1.5, np.nan])
+    t, p = (np.tile(x, (classes, 1)).T for x in np.array(list(pairs), np.float32).T)
+    sums = [
+        jax.jit(lambda t, p, cost=cost: plain.row_sum(cost(t, p, np.float32(epsilon))))(t, p)
+        for cost in (cpu.cost, plain.cost)
+    ]
+    np.testing.assert_allclose(*sums, rtol=1e-6)

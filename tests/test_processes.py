@@ -11,7 +11,9 @@ import pytest
 
 from tests import meshes, processes
 from tests.cases import WITH_ALL_OPTIONS
-from tests.laws import mainly
+from tests.laws import mainly, unoptimized
+
+pytestmark = unoptimized
 
 
 @contextlib.contextmanager

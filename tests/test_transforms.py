@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 
 from tests import makers
 from tests.cases import CASES, Case
-from tests.laws import by_floats, every_loss, every_total, mainly
+from tests.laws import by_floats, every_loss, every_total, mainly, unoptimized
 
 BATCH = (4,)
 # Where there is 0 · log 0, and a second derivative.
@@ -27,8 +27,11 @@ SMOOTH_EDGES = {
 }
 
 
+pytestmark = unoptimized
+
+
 @pytest.fixture(autouse=True)
-def float64(unoptimized):
+def float64():
     """Derivatives are compared to many digits."""
     with jax.enable_x64(True):
         yield

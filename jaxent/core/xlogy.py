@@ -43,7 +43,12 @@ def _present(w: Array, a: Array, b: Array) -> tuple[Array, Array]:
 
 def xlogy(x: Array, y: Array) -> Array:
     """x · log y, with 0 · log 0 = 0."""
-    return x * jnp.log(select((x == 0) & (y == 0), 1, y))
+    return x * jnp.log(present(x, y))
+
+
+def present(x: Array, y: Array) -> Array:
+    """y, but 1 where the term x · log y is 0 · log 0."""
+    return select((x == 0) & (y == 0), 1, y)
 
 
 @jax.custom_jvp
@@ -56,25 +61,3 @@ def xlogx(x: Array) -> Array:
 def _xlogx_jvp(primals, tangents):
     (x,), (x_dot,) = primals, tangents
     return xlogx(x), select(x == 0, 0, jnp.log(select(x == 0, 1, x)) + 1) * x_dot
-
-
-def xlog1my(x: Array, y: Array) -> Array:
-    """x · log(1 − y), with 0 · log 0 = 0."""
-    return x * log1my(select((x == 0) & (y == 1), 0, y))
-
-
-@jax.custom_jvp
-def log1my(y: Array) -> Array:
-    """log(1 − y) for y in [0, 1].
-
-    `1 - y` rounds where y is small. In float64 `log1p(-y)` is off by over a hundred ulp near
-    y = 0.41, where its implementation changes branch. Each is used where it is exact.
-    """
-    small = y < 0.25
-    return select(small, jnp.log1p(-select(small, y, 0)), jnp.log(1 - y))
-
-
-@log1my.defjvp
-def _log1my_jvp(primals, tangents):
-    (y,), (y_dot,) = primals, tangents
-    return log1my(y), -y_dot / (1 - y)

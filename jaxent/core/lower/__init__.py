@@ -24,6 +24,7 @@ from jaxent.core.lower.passes import reread as reread
 from jaxent.core.lower.passes import reread_rows as reread_rows
 from jaxent.core.lower.passes import second_pass as second_pass
 from jaxent.core.lower.passes import settled as settled
+from jaxent.core.lower.plain import cost as cost
 from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxSums
@@ -104,6 +105,11 @@ def _total_jvp(primals, tangents):
 def weigh(w: Array, x: Array) -> Array:
     """w · x for x > −inf, with 0 · inf = 0, to be summed. Not to be differentiated."""
     return _on_cpu(cpu.weigh, plain.weigh, w, x)
+
+
+def cost_in_sum(t: Array, p: Array, epsilon: Array) -> Array:
+    """`cost`, to be summed. Not to be differentiated."""
+    return _on_cpu(cpu.cost, plain.cost, t, p, epsilon)
 
 
 def _on_cpu(function: Callable[..., Any], otherwise: Callable[..., Any], *arguments: Any) -> Any:

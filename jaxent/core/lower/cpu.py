@@ -148,6 +148,15 @@ def weigh(w: Array, x: Array) -> Array:
     return w * jnp.minimum(bound, x)
 
 
+def cost(t: Array, p: Array, epsilon: Array) -> Array:
+    # CPU: the library has neither a selection nor a clamp. So t = 0 raises the floor to 1, where
+    # the logarithm is 0, and the logarithm is bounded instead of p. Of two numbers one of which is
+    # NaN, the library returns the second, and XLA moves a constant there: so `zero` is an array.
+    zero = 0 * t
+    floor = jnp.maximum(epsilon, 1 - jnp.abs(t) * jnp.finfo(t.dtype).max)
+    return t * jnp.maximum(zero, -jnp.log(jnp.maximum(floor, p)))
+
+
 def place(x: Array, y: Array, value: Array) -> Array:
     """x with x_y replaced by the value, by a scatter in place."""
     if _is_scanned(x):

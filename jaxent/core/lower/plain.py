@@ -10,6 +10,7 @@ from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxSums, WeightedSums
 from jaxent.core.xlogy import weigh as weigh
+from jaxent.core.xlogy import xlogy
 
 
 def label_sums(rows: Rows, y: Array, w: Array | None, moment: bool) -> SoftmaxSums:
@@ -55,6 +56,11 @@ def other_exps(rows: Rows, y: Array, m: Array) -> Array:
     """exp(z_j − m) of the classes j ≠ y, 0 for y; any finite numbers in the rows dropped."""
     _, e = rows.gaps_and_exps(m)
     return rows.zeroed(select(is_label(e, y), 0, e))
+
+
+def cost(t: Array, p: Array, epsilon: Array) -> Array:
+    """−t log p for p clipped to [epsilon, 1], with 0 · log 0 = 0."""
+    return 0 - xlogy(t, select(p < epsilon, epsilon, select(p > 1, 1, p)))
 
 
 def is_label(x: Array, y: Array) -> Array:

@@ -1,0 +1,89 @@
+r"""The cost −t log p of a probability p with label weight t, and that of its complement.
+
+    cost             =  −t log max(p, ε)            by p:  −t / p
+    complement_cost  =  −t log max(1 − p, ε)        by p:   t / (1 − p)
+
+p is clipped to [0, 1]. Below the floor ε and outside of [0, 1] the derivative by p is 0. A term
+0 · log 0 is 0, and so are its derivatives.
+
+u = 1 − p rounds where p is small, and log u is off by as much. Relative to the exact 1 − u the
+rounding cancels: log(1 − p) = log u · p / (1 − u) (Goldberg, "What every computer scientist should
+know about floating-point arithmetic", 1991, theorem 4).
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxent.core import lower
+from jaxent.core.mesh import select
+from jaxent.core.tangents import along
+from jaxent.core.xlogy import present
+
+
+@jax.custom_jvp
+def cost(t: Array, p: Array, epsilon: Array) -> Array:
+    """−t log max(p, ε)."""
+    return lower.cost(t, p, epsilon)
+
+
+@jax.custom_jvp
+def cost_in_sum(t: Array, p: Array, epsilon: Array) -> Array:
+    """−t log max(p, ε), to be summed over the classes of a row."""
+    return lower.cost_in_sum(t, p, epsilon)
+
+
+def _cost_jvp(function, primals, tangents):
+    t, p, epsilon = primals
+    floored = p < epsilon
+    q = present(t, select(floored, epsilon, select(p > 1, 1, p)))
+    slope = -t / q
+    by_p = select(floored | (p > 1), 0, slope)
+    slopes = 0 - jnp.log(q), by_p, select(floored, slope, 0)
+    return function(*primals), along(tangents, *slopes)
+
+
+cost.defjvp(partial(_cost_jvp, cost), symbolic_zeros=True)
+cost_in_sum.defjvp(partial(_cost_jvp, cost_in_sum), symbolic_zeros=True)
+
+
+@jax.custom_jvp
+def complement_cost(t: Array, p: Array, epsilon: Array) -> Array:
+    """−t log max(1 − p, ε)."""
+    u = 1 - p
+    q = select(u < epsilon, epsilon, select(u > 1, 1, u))
+    return t * _complement_nlp(p, u, present(t, q))
+
+
+def _complement_cost_jvp(primals, tangents):
+    t, p, epsilon = primals
+    u = 1 - p
+    floored = u < epsilon
+    q = present(t, select(floored, epsilon, select(u > 1, 1, u)))
+    slope = -t / q
+    by_p = select(floored | (u > 1), 0, -slope)
+    slopes = _complement_nlp(p, u, q), by_p, select(floored, slope, 0)
+    return complement_cost(*primals), along(tangents, *slopes)
+
+
+complement_cost.defjvp(_complement_cost_jvp, symbolic_zeros=True)
+
+
+def _complement_nlp(p: Array, u: Array, q: Array) -> Array:
+    """−log q for q = max(u, ε), without the rounding error of u = 1 − p."""
+    rounded_away = u == 1
+    exact = select(q == u, p / select(rounded_away, 1, 1 - u), 1)
+    return select(rounded_away, select(p < 0, 0, p), _scaled_nlp(q, exact))
+
+
+@jax.custom_jvp
+def _scaled_nlp(q: Array, exact: Array) -> Array:
+    """−log q times the factor that corrects a rounding error. The factor has no derivative."""
+    return -jnp.log(q) * exact
+
+
+@_scaled_nlp.defjvp
+def _scaled_nlp_jvp(primals, tangents):
+    return _scaled_nlp(*primals), -tangents[0] / primals[0]
