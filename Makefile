@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 # Most time of the tests is compiling. Laws do not ask how fast programs run, and share programs.
-UNOPTIMIZED = JAX_DISABLE_MOST_OPTIMIZATIONS=1 XLA_FLAGS=--xla_cpu_use_fusion_emitters=false \
-	JAX_COMPILATION_CACHE_DIR=$(VENV)/.compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+UNOPTIMIZED = JAX_DISABLE_MOST_OPTIMIZATIONS=1 JAX_COMPILATION_CACHE_DIR=$(VENV)/.compiled \
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 
 .PHONY: train multilabel language-model mesh test test-all precision bench ahead compiled-ahead lint format clean
 

@@ -1,9 +1,8 @@
-"""One of several processes that hold a mesh together: `python -m tests.processes ADDRESS N I`.
+"""One of several processes that hold a mesh together: `python -m tests.processes ADDRESS N I WHAT`.
 
-Each has two devices of its CPU, and checks every loss in every style on a mesh of all of them. On a
-cluster `jax.distributed.initialize()` finds the three by itself; all else is the same there.
-
-`python -m tests.processes ADDRESS N I dies` leaves the others after its first loss.
+Each has two devices of its CPU, and checks every loss on a mesh of all of them: in one style if
+WHAT is "MAIN", in every style if it is "ALL". A process whose WHAT is "dies" leaves the others
+after its first loss. On a cluster `jax.distributed.initialize()` finds the address, N and I.
 """
 
 import os
@@ -13,7 +12,6 @@ import jax
 from jax.sharding import AxisType
 
 from tests import meshes
-from tests.cases import WITH_ALL_OPTIONS
 
 SECONDS = 30  # after which a process that is gone is noticed by the others
 DEAD = 3  # the status that one leaves with
@@ -27,16 +25,16 @@ def start(address, count, index):
     )
 
 
-def main(address, count, index, dies=""):
+def main(address, count, index, what):
     start(address, int(count), int(index))
     shape = jax.device_count() // 2, 2
-    for style in meshes.STYLES:
+    checks = meshes.ALL if what == "ALL" else meshes.MAIN
+    for case, style in checks:
         kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
-        for case in WITH_ALL_OPTIONS:
-            meshes.check(case, style, meshes.mesh_of(shape, kind))
-            if dies:
-                os._exit(DEAD)
-        print(f"{style}: {len(WITH_ALL_OPTIONS)} losses on a mesh of {shape}", flush=True)
+        meshes.check(case, style, meshes.mesh_of(shape, kind))
+        if what == "dies":
+            os._exit(DEAD)
+    print(f"{len(checks)} losses on a mesh of {shape}", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,21 @@ from jax.sharding import AxisType
 import jaxent
 from bench.mesh import collectives
 from tests import meshes
-from tests.cases import WITH_ALL_OPTIONS
 from tests.laws import mainly, unoptimized
+
+STYLED = [
+    pytest.param(
+        *pair,
+        id=f"{pair[0].name}-{pair[1]}",
+        marks=() if pair in meshes.MAIN else pytest.mark.exhaustive,
+    )
+    for pair in meshes.ALL
+]
 
 
 @unoptimized
 @pytest.mark.parametrize("shape", mainly([(2, 4)], (8,), (4, 2), (1, 8)), ids=str)
-@pytest.mark.parametrize("style", meshes.STYLES)
-@pytest.mark.parametrize("case", WITH_ALL_OPTIONS, ids=lambda case: case.name)
+@pytest.mark.parametrize(("case", "style"), STYLED)
 def test_value_and_gradients(case, style, shape):
     kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
     meshes.check(case, style, meshes.mesh_of(shape, kind))

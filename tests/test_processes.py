@@ -10,16 +10,15 @@ import time
 import pytest
 
 from tests import meshes, processes
-from tests.cases import WITH_ALL_OPTIONS
 from tests.laws import mainly, unoptimized
 
 pytestmark = unoptimized
 
 
 @contextlib.contextmanager
-def started(count, *last):
-    """Processes of one mesh, of which the last one may be given more to do."""
-    running = list(_started(count, *last))
+def started(*whats):
+    """Processes of one mesh, and what each of them does."""
+    running = list(_started(whats))
     try:
         yield running
     finally:
@@ -28,32 +27,30 @@ def started(count, *last):
             process.wait()
 
 
-def _started(count, *last):
+def _started(whats):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    for i in range(count):
-        further = last if i == count - 1 else ()
-        command = [sys.executable, "-m", "tests.processes", address, str(count), str(i), *further]
+    for i, what in enumerate(whats):
+        command = [sys.executable, "-m", "tests.processes", address, str(len(whats)), str(i), what]
         yield subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
 
-@pytest.mark.parametrize("count", mainly([2], 4))
-def test_every_loss_over_processes(count):
-    with started(count) as running:
+@pytest.mark.parametrize("whats", mainly([("MAIN",) * 2], ("ALL",) * 4), ids=str)
+def test_every_loss_over_processes(whats):
+    with started(*whats) as running:
         printed = [process.communicate(timeout=1200)[0] for process in running]
     for process, text in zip(running, printed, strict=True):
         assert process.returncode == 0, text
-        for style in meshes.STYLES:
-            assert f"{style}: {len(WITH_ALL_OPTIONS)} losses" in text
+        assert f"{len(getattr(meshes, whats[0]))} losses" in text
 
 
 def test_a_process_that_dies_is_an_error_of_the_others():
     """In the midst of the losses, within the time after which JAX notices and some more to stop."""
-    with started(2, "dies") as (survivor, gone):
+    with started("ALL", "dies") as (survivor, gone):
         printed, _ = gone.communicate(timeout=300)
         assert gone.returncode == processes.DEAD, printed
         begun = time.monotonic()

@@ -7,7 +7,9 @@ import pytest
 
 import jaxent
 from tests.cases import CASES
+from tests.laws import unoptimized
 
+pytestmark = unoptimized
 N, V = 64, 1000
 FLOATS_A_ROW = 16
 
