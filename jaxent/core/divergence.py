@@ -25,7 +25,7 @@ from jaxent.core.mesh import select, sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.stats import RowStats, kept_for_backward
 from jaxent.core.tangents import added, along
-from jaxent.core.xlogy import weigh
+from jaxent.core.xlogy import log_of_sum, weigh
 
 # x + expm1(−x) = x²/2! − x³/3! + … for |x| < 1/2, to the precision of float64 and of float32.
 _SERIES = [(-1) ** k / math.factorial(k) for k in range(15, 1, -1)]
@@ -160,7 +160,7 @@ js_terms.defjvp(_js_terms_jvp, symbolic_zeros=True)
 
 
 def _log_share(t: Array, s: Array) -> Array:
-    """log(t/m) for m = (t + s)/2: log1p((t − s)/(t + s)) where the two are close.
+    """log(t/m) for m = (t + s)/2: log(1 + (t − s)/(t + s)) where the two are close.
 
     At t = 0 the derivative by t is 0 and the one by s is right. The value there is arbitrary.
     """
@@ -169,8 +169,8 @@ def _log_share(t: Array, s: Array) -> Array:
     total = select(t + s == 0, 1, t + s)
     r = (t - s) / total
     near = (r > -0.25) & (r < 0.5)
-    far = jnp.log(2 * select(absent, 1, t) / total)
-    return select(near, jnp.log1p(select(near, r, 0)), far)
+    share = 2 * select(absent, 1, t) / total
+    return log_of_sum(select(near, 1 + r, share), select(near, r, 0), near)
 
 
 @jax.custom_jvp

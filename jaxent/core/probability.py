@@ -5,10 +5,6 @@ r"""The cost −t log p of a probability p with label weight t, and that of its 
 
 p is clipped to [0, 1]. Below the floor ε and outside of [0, 1] the derivative by p is 0. A term
 0 · log 0 is 0, and so are its derivatives.
-
-u = 1 − p rounds where p is small, and log u is off by as much. Relative to the exact 1 − u the
-rounding cancels: log(1 − p) = log u · p / (1 − u) (Goldberg, "What every computer scientist should
-know about floating-point arithmetic", 1991, theorem 4).
 """
 
 from functools import partial
@@ -20,7 +16,7 @@ from jax import Array
 from jaxent.core import lower
 from jaxent.core.mesh import select
 from jaxent.core.tangents import along
-from jaxent.core.xlogy import present
+from jaxent.core.xlogy import log_of_sum, present
 
 
 @jax.custom_jvp
@@ -73,17 +69,4 @@ complement_cost.defjvp(_complement_cost_jvp, symbolic_zeros=True)
 
 def _complement_nlp(p: Array, u: Array, q: Array) -> Array:
     """−log q for q = max(u, ε), without the rounding error of u = 1 − p."""
-    rounded_away = u == 1
-    exact = select(q == u, p / select(rounded_away, 1, 1 - u), 1)
-    return select(rounded_away, select(p < 0, 0, p), _scaled_nlp(q, exact))
-
-
-@jax.custom_jvp
-def _scaled_nlp(q: Array, exact: Array) -> Array:
-    """−log q times the factor that corrects a rounding error. The factor has no derivative."""
-    return -jnp.log(q) * exact
-
-
-@_scaled_nlp.defjvp
-def _scaled_nlp_jvp(primals, tangents):
-    return _scaled_nlp(*primals), -tangents[0] / primals[0]
+    return 0 - log_of_sum(q, select(p < 0, 0, -p), q == u)

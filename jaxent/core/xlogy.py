@@ -61,3 +61,25 @@ def xlogx(x: Array) -> Array:
 def _xlogx_jvp(primals, tangents):
     (x,), (x_dot,) = primals, tangents
     return xlogx(x), select(x == 0, 0, jnp.log(select(x == 0, 1, x)) + 1) * x_dot
+
+
+def log_of_sum(u: Array, x: Array, is_sum: Array) -> Array:
+    """log u. Where u is 1 + x rounded, this is log(1 + x) without the rounding error of u.
+
+    Relative to the exact u − 1 the error cancels: log(1 + x) = log u · x / (u − 1) (Goldberg, "What
+    every computer scientist should know about floating-point arithmetic", 1991, theorem 4).
+    """
+    rounded_away = is_sum & (u == 1)
+    correction = select(is_sum & ~rounded_away, x / select(u == 1, 1, u - 1), 1)
+    return select(rounded_away, x, _corrected_log(u, correction))
+
+
+@jax.custom_jvp
+def _corrected_log(u: Array, correction: Array) -> Array:
+    """log u times a correction, which has no derivative."""
+    return jnp.log(u) * correction
+
+
+@_corrected_log.defjvp
+def _corrected_log_jvp(primals, tangents):
+    return _corrected_log(*primals), tangents[0] / primals[0]
