@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
-# Most time of the tests is compiling. Laws do not ask how fast programs run, and share programs.
+# Tests spend most of their time on compiling. So tests whose result does not depend on XLA's
+# optimisations run without them, and share compiled programs.
 UNOPTIMIZED = JAX_DISABLE_MOST_OPTIMIZATIONS=1 JAX_COMPILATION_CACHE_DIR=$(VENV)/.compiled \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 

@@ -119,7 +119,7 @@ def _similarity_head(x: Array, y: Array, kept: Array | None) -> Head:
     if kept is None:
         return Head(x, y, None, axis=0)
     kept = jnp.pad(kept, (0, y.shape[0] - kept.shape[0]), constant_values=True)
-    # A softmax needs a class. So no key is excluded if all of them, and with them all rows, are.
+    # A softmax needs a class. If no pair is kept, no row counts, so all keys may stay.
     bias = select(kept | ~jnp.any(kept), 0, -jnp.inf).astype(compute_dtype(x, y))
     return Head(x, select(kept[:, None], y, 0), bias, axis=0)
 

@@ -11,7 +11,7 @@ from tests.totals import TOTALS
 
 # Every loss once, with all its options; those of a head reduced as well.
 MAIN = WITH_ALL_OPTIONS + TOTALS
-# Laws that hold for programs however XLA compiles them. The Makefile compiles them the short way.
+# These laws do not depend on XLA's optimisations. The Makefile turns them off to save time.
 unoptimized = pytest.mark.unoptimized
 
 

@@ -18,7 +18,7 @@ from tests.cases import WITH_ALL_OPTIONS
 # Divided by every mesh of eight devices.
 ROWS, CLASSES = 8, 16
 STYLES = ("auto", "explicit", "shard_map")
-# Every loss in one of the styles, which take turns, and in all of them.
+# MAIN has every loss in one style, and the styles take turns. ALL has every loss in every style.
 MAIN = [(case, STYLES[i % 3]) for i, case in enumerate(WITH_ALL_OPTIONS)]
 ALL = [(case, style) for style in STYLES for case in WITH_ALL_OPTIONS]
 OVER_CLASSES = ("softmax_", "poly_", "linear_")

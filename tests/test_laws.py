@@ -15,9 +15,7 @@ from jaxent.core.dense import target_stats
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxSums, WeightedSums, finalize, merge
 from tests.cases import CASES
-from tests.laws import unoptimized
 
-pytestmark = unoptimized
 BATCHES = st.sampled_from([(), (1,), (4,), (2, 3), (0,), (3, 0, 2)])
 CLASSES = st.sampled_from([1, 2, 3, 17])
 SEEDS = st.integers(0, 2**32 - 1)

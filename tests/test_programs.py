@@ -155,7 +155,6 @@ def test_equal_arrays_made_in_the_program_do_not_differ(case, producer):
     np.testing.assert_array_equal(loss(*arrays), 0)
 
 
-@unoptimized
 @every_total
 def test_mixed_precision_is_that_of_the_wider(case):
     """Each floating array alone in float64: a float64 result, right to float64's digits."""

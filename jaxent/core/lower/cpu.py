@@ -144,14 +144,15 @@ def weigh(w: Array, x: Array) -> Array:
     # `bound` is inf where w ≠ 0 and finite where w = 0. XLA would fold two bare factors into one,
     # inf, and would store a constant 1 that the program has elsewhere: hence 0.9.
     bound = (jnp.abs(w) * largest + 0.9) * largest
-    # In this order: of two numbers one of which is NaN, the library returns the second.
+    # CPU: if one operand is NaN, the library returns the second operand. So x is the second.
     return w * jnp.minimum(bound, x)
 
 
 def cost(t: Array, p: Array, epsilon: Array) -> Array:
-    # CPU: the library has neither a selection nor a clamp. So t = 0 raises the floor to 1, where
-    # the logarithm is 0, and the logarithm is bounded instead of p. Of two numbers one of which is
-    # NaN, the library returns the second, and XLA moves a constant there: so `zero` is an array.
+    # CPU: the library has no selection. So the floor is 1 where t = 0, and the logarithm is 0 there.
+    # CPU: the library has no clamp. So this bounds −log p by 0 instead of p by 1.
+    # CPU: if one operand is NaN, the library returns the second operand. XLA moves constants to the
+    # second place, so `zero` is an array.
     zero = 0 * t
     floor = jnp.maximum(epsilon, 1 - jnp.abs(t) * jnp.finfo(t.dtype).max)
     return t * jnp.maximum(zero, -jnp.log(jnp.maximum(floor, p)))
