@@ -149,7 +149,7 @@ def weigh(w: Array, x: Array) -> Array:
 
 
 def cost(t: Array, p: Array, epsilon: Array) -> Array:
-    # CPU: the library has no selection. So the floor is 1 where t = 0, and the logarithm is 0 there.
+    # CPU: the library has no selection. So the floor is 1 where t = 0, and its logarithm is 0.
     # CPU: the library has no clamp. So this bounds −log p by 0 instead of p by 1.
     # CPU: if one operand is NaN, the library returns the second operand. XLA moves constants to the
     # second place, so `zero` is an array.
