@@ -27,7 +27,7 @@ def cost(t: Array, p: Array, epsilon: Array) -> Array:
 
 @jax.custom_jvp
 def cost_in_sum(t: Array, p: Array, epsilon: Array) -> Array:
-    """`cost`, in the form that a CPU sums over a row fastest."""
+    """`cost`, for losses that sum it over the classes of a row."""
     return lower.cost_in_sum(t, p, epsilon)
 
 
