@@ -16,9 +16,9 @@ from jaxent._reduction import Reduced, reduce
 from jaxent.core.bernoulli import bernoulli_entropy
 from jaxent.core.dense import unlabelled_stats
 from jaxent.core.dtypes import widen
-from jaxent.core.lower import second_pass, settled
+from jaxent.core.lower import row_sum, second_pass, settled
 from jaxent.core.mesh import AxisName
-from jaxent.core.xlogy import xlogx
+from jaxent.core.probability import entropy_term
 
 
 @loss()
@@ -99,8 +99,13 @@ def entropy(
     References: Shannon, "A mathematical theory of communication", 1948.
     """
     rows = _classes.prepare_rows("probs", probs, axis, where, weights)
-    terms = xlogx(widen(_classes.fill_rows(rows, rows.values, 1)))
-    return reduce(0 - jnp.sum(terms, axis=-1), rows.kept, weights, reduction)
+    p = _classes.fill_rows(rows, rows.values, 1)
+    return reduce(row_sum(_entropy_terms(p)), rows.kept, weights, reduction)
+
+
+@second_pass
+def _entropy_terms(probs: Array) -> Array:
+    return entropy_term(widen(probs))
 
 
 @loss()

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxent._declare import Reduction, loss
 from jaxent._inputs import expect_floating, fill_dropped, kept_mask
 from jaxent.core.dtypes import compute_dtype
+from jaxent.core.lower import total
 from jaxent.core.mesh import select
 
 # An array, or a pair of a total and its divisor for reductions named "total_and_…".
@@ -62,7 +63,8 @@ def reduce_losses(
     """
     losses = jnp.asarray(losses)
     expect_floating("losses", losses)
-    return reduce(losses, kept_mask(losses.shape, where, weights), weights, reduction)
+    kept = kept_mask(losses.shape, where, weights)
+    return reduce(losses, kept, weights, reduction, add_up=total)
 
 
 def reduce(

@@ -227,3 +227,14 @@ def test_costs_of_probabilities(classes, epsilon):
         for cost in (cpu.cost, plain.cost)
     ]
     np.testing.assert_allclose(*sums, rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [3, 200])
+def test_entropy_terms_of_probabilities(classes):
+    p = np.array([-0.5, 0, 1e-30, 1e-9, 0.5, 1, 1.5, np.inf, np.nan], np.float32)
+    p = np.tile(p, (classes, 1)).T
+    sums = [
+        jax.jit(lambda p, term=term: plain.row_sum(term(p)))(p)
+        for term in (cpu.entropy_term, plain.entropy_term)
+    ]
+    np.testing.assert_allclose(*sums, rtol=1e-6)

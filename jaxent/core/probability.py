@@ -1,7 +1,8 @@
-r"""The cost −t log p of a probability p with label weight t, and that of its complement.
+r"""The cost −t log p of a probability p with label weight t, that of its complement, and −p log p.
 
     cost             =  −t log max(p, ε)            by p:  −t / p
     complement_cost  =  −t log max(1 − p, ε)        by p:   t / (1 − p)
+    entropy_term     =  −p log p                    by p:  −log p − 1
 
 p is clipped to [0, 1]. Below the floor ε and outside of [0, 1] the derivative by p is 0. A term
 0 · log 0 is 0, and so are its derivatives.
@@ -43,6 +44,20 @@ def _cost_jvp(function, primals, tangents):
 
 cost.defjvp(partial(_cost_jvp, cost), symbolic_zeros=True)
 cost_in_sum.defjvp(partial(_cost_jvp, cost_in_sum), symbolic_zeros=True)
+
+
+@jax.custom_jvp
+def entropy_term(p: Array) -> Array:
+    """−p log p, for entropies that sum it over the classes of a row."""
+    return lower.entropy_term(p)
+
+
+def _entropy_term_jvp(primals, tangents):
+    (p,) = primals
+    return entropy_term(p), along(tangents, select(p == 0, 0, -jnp.log(select(p == 0, 1, p)) - 1))
+
+
+entropy_term.defjvp(_entropy_term_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp

@@ -51,18 +51,6 @@ def present(x: Array, y: Array) -> Array:
     return select((x == 0) & (y == 0), 1, y)
 
 
-@jax.custom_jvp
-def xlogx(x: Array) -> Array:
-    """x · log x, with 0 · log 0 = 0."""
-    return xlogy(x, x)
-
-
-@xlogx.defjvp
-def _xlogx_jvp(primals, tangents):
-    (x,), (x_dot,) = primals, tangents
-    return xlogx(x), select(x == 0, 0, jnp.log(select(x == 0, 1, x)) + 1) * x_dot
-
-
 def log_of_sum(u: Array, x: Array, is_sum: Array) -> Array:
     """log u. Where u is 1 + x rounded, this is log(1 + x) without the rounding error of u.
 

@@ -112,5 +112,10 @@ def cost_in_sum(t: Array, p: Array, epsilon: Array) -> Array:
     return _on_cpu(cpu.cost, plain.cost, t, p, epsilon)
 
 
+def entropy_term(p: Array) -> Array:
+    """−p log p, to be summed. Not to be differentiated."""
+    return _on_cpu(cpu.entropy_term, plain.entropy_term, p)
+
+
 def _on_cpu(function: Callable[..., Any], otherwise: Callable[..., Any], *arguments: Any) -> Any:
     return lax.platform_dependent(*arguments, cpu=function, default=otherwise)

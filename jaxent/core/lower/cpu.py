@@ -57,7 +57,7 @@ def label_sums(
     further = _further(replace(rows, kept=None), m, w, moment)
     if moment:
         # The entropy of a confident row takes `rest` to its last bit, whatever the label.
-        m = rows.only_kept(m)
+        m = _apart(rows.only_kept(m))
         _, e = rows.gaps_and_exps(m)
         return SoftmaxSums(m, _rest(e), label_logit, **further)
     if reused:
@@ -76,7 +76,7 @@ def label_sums(
 def target_sums(
     rows: Rows, t: Array | None, w: Array | None, slack: bool, moment: bool
 ) -> SoftmaxSums:
-    m = rows.only_kept(_maxima(rows))
+    m = _apart(rows.only_kept(_maxima(rows)))
     _, e = rows.gaps_and_exps(m)
     sums = SoftmaxSums(m, _rest(e), **_further(rows, m, w, moment))
     if t is None:
@@ -142,8 +142,8 @@ def weigh(w: Array, x: Array) -> Array:
     """w · x for x > −inf, with 0 · inf = 0. A subnormal weight counts as 0."""
     largest = jnp.finfo(x.dtype).max
     # `bound` is inf where w ≠ 0 and finite where w = 0. XLA would fold two bare factors into one,
-    # inf, and would store a constant 1 that the program has elsewhere: hence 0.9.
-    bound = (jnp.abs(w) * largest + 0.9) * largest
+    # inf, and would store a constant that the program has elsewhere: hence 255/256.
+    bound = (jnp.abs(w) * largest + 0.99609375) * largest
     # CPU: if one operand is NaN, the library returns the second operand. So x is the second.
     return w * jnp.minimum(bound, x)
 
@@ -156,6 +156,12 @@ def cost(t: Array, p: Array, epsilon: Array) -> Array:
     zero = 0 * t
     floor = jnp.maximum(epsilon, 1 - jnp.abs(t) * jnp.finfo(t.dtype).max)
     return t * jnp.maximum(zero, -jnp.log(jnp.maximum(floor, p)))
+
+
+def entropy_term(p: Array) -> Array:
+    # CPU: as in `cost`, the floor is 1 where p = 0.
+    floor = 1 - jnp.abs(p) * jnp.finfo(p.dtype).max
+    return -(p * jnp.log(jnp.maximum(floor, p)))
 
 
 def place(x: Array, y: Array, value: Array) -> Array:
@@ -171,6 +177,14 @@ def _maxima(rows: Rows) -> Array:
     rows = replace(rows, kept=None)
     z = rows.values if rows.classes is None else rows.logits(rows.dtype)
     return jnp.max(z, axis=-1).astype(rows.dtype)
+
+
+def _apart(m: Array) -> Array:
+    """m, computed by a pass of its own.
+
+    CPU: the library's pass would also write m once for each class. It has no selection.
+    """
+    return select(m == m, m, jnp.nan)
 
 
 def _stored_others(rows: Rows, y: Array, m: Array) -> Array:

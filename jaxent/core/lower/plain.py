@@ -63,6 +63,11 @@ def cost(t: Array, p: Array, epsilon: Array) -> Array:
     return 0 - xlogy(t, select(p < epsilon, epsilon, select(p > 1, 1, p)))
 
 
+def entropy_term(p: Array) -> Array:
+    """−p log p, with 0 · log 0 = 0."""
+    return 0 - xlogy(p, p)
+
+
 def is_label(x: Array, y: Array) -> Array:
     """Whether j = y, (..., V)."""
     return lax.broadcasted_iota(y.dtype, x.shape, x.ndim - 1) == y[..., None]
