@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxent import _heads
 from jaxent._declare import TEMPERATURE, Reduction, loss
@@ -15,7 +15,7 @@ from jaxent._inputs import expect_floating, option
 from jaxent._reduction import Reduced, reduce_total
 from jaxent.core import formulas
 from jaxent.core.chunked import KEPT_GRADIENTS
-from jaxent.core.dtypes import compute_dtype
+from jaxent.core.dtypes import common_dtype, compute_dtype
 from jaxent.core.head import Head
 from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
@@ -86,21 +86,26 @@ def info_nce(
         expect_floating(name, x)
         if x.ndim != 2:
             raise ValueError(f"{name} must have the shape {shape}, got {x.shape}")
+    _heads.expect_common_dtype("queries", queries, "keys", keys)
     (n, width), m = queries.shape, keys.shape[0]
     known = isinstance(n, int) and isinstance(m, int)  # an export may have symbolic sizes
     enough = m == n if symmetric else not known or m >= n
     if not enough or keys.shape[1] != width:
-        rows = f"{n} where symmetric" if symmetric else f"M ≥ {n}"
+        rows = str(n) if symmetric else f"M ≥ {n}"
         raise ValueError(
             f"keys must have the shape ({rows}, {width}) for queries of shape"
-            f" {queries.shape}, got {keys.shape}"
+            f" {queries.shape} and symmetric={symmetric}, got {keys.shape}"
         )
     pairs = _heads.prepare_row_inputs(jnp.arange(n), (n,), m, where, weights)
-    options = {"temperature": option("temperature", temperature, compute_dtype(queries, keys))}
+    dtype, operand_dtype = compute_dtype(queries, keys), common_dtype(queries, keys)
+    options = {"temperature": option("temperature", temperature, dtype)}
+    if symmetric:
+        # The gradients of both ways are added before they are rounded.
+        queries, keys = queries.astype(dtype), keys.astype(dtype)
 
     def losses_or_total(x: Array, y: Array) -> Array:
         """For queries x and keys y."""
-        head = _similarity_head(x, y, pairs.kept)
+        head = _similarity_head(x, y, pairs.kept, operand_dtype)
         arguments = (head,), (n,), pairs, options, max_logits_bytes
         return _heads.losses_or_total(_cross_entropy, *arguments, reduction)
 
@@ -112,16 +117,17 @@ def info_nce(
     return reduce_total(result, n, pairs.kept, pairs.weights, reduction)
 
 
-def _similarity_head(x: Array, y: Array, kept: Array | None) -> Head:
+def _similarity_head(x: Array, y: Array, kept: Array | None, operand_dtype: DTypeLike) -> Head:
     """The head with logits x · yᵀ, and −inf for the keys y that are dropped."""
     if y.shape[0] == 0:
         y = jnp.zeros((1, y.shape[1]), y.dtype)  # a softmax needs a class
     if kept is None:
-        return Head(x, y, None, axis=0)
+        return Head(x, y, None, axis=0, operand_dtype=operand_dtype)
     kept = jnp.pad(kept, (0, y.shape[0] - kept.shape[0]), constant_values=True)
     # A softmax needs a class. If no pair is kept, no row counts, so all keys may stay.
     bias = select(kept | ~jnp.any(kept), 0, -jnp.inf).astype(compute_dtype(x, y))
-    return Head(x, select(kept[:, None], y, 0), bias, axis=0)
+    y = select(kept[:, None], y, 0)
+    return Head(x, y, bias, axis=0, operand_dtype=operand_dtype)
 
 
 def _cross_entropy(z: tuple[Array, ...], y: Array, options: _heads.Options) -> Array:

@@ -83,19 +83,23 @@ def prepare_head(
             f"{names[1]} must have the shape {expected} for {names[0]} of shape {features.shape}"
             f" and {names[3]}={axis}, got {kernel.shape}"
         )
-    try:
-        common_dtype(features, kernel)
-    except TypePromotionError:
-        raise TypeError(
-            f"{names[1]} must have a dtype to which JAX promotes that of {names[0]},"
-            f" {features.dtype}, got {kernel.dtype}"
-        ) from None
+    expect_common_dtype(names[0], features, names[1], kernel)
     if bias is not None:
         bias = jnp.asarray(bias)
         expect_floating(names[2], bias)
         expect_shape(names[2], bias, kernel.shape[axis : axis + 1], "one number per class")
     rows = math.prod(features.shape[:-1])
     return Head(features.reshape(rows, D), kernel, bias, axis, operand_dtype)
+
+
+def expect_common_dtype(name: str, x: Array, other: str, y: Array) -> None:
+    try:
+        common_dtype(x, y)
+    except TypePromotionError:
+        raise TypeError(
+            f"{other} must have a dtype to which JAX promotes that of {name}, {x.dtype},"
+            f" got {y.dtype}"
+        ) from None
 
 
 def prepare_row_inputs(

@@ -15,6 +15,7 @@ from jaxent.core.focal import balance, focal
 from jaxent.core.lower import row_sum, second_pass, total
 from jaxent.core.mesh import select
 from jaxent.core.probability import complement_cost, cost, cost_in_sum
+from jaxent.core.xlogy import clip
 
 
 @loss(epsilon=HALF, pos_weight=POS_WEIGHT)
@@ -225,7 +226,7 @@ def categorical_cross_entropy_with_integer_labels(
     rows = _classes.prepare_rows("probs", probs, axis, where, weights)
     y, valid = _classes.prepare_integer_labels("probs", labels, rows.values.shape, axis)
     p = _take_label(rows.values, y).astype(rows.dtype)
-    p = _clip(p, number("epsilon", epsilon, p.dtype))
+    p = clip(p, number("epsilon", epsilon, p.dtype))
     p = p if rows.classes is None else select(_take_label(rows.classes, y), p, 0)
     p = fill_dropped(p, rows.kept, 1)
     losses = 0 - jnp.log(select(valid, p, 1))
@@ -234,11 +235,6 @@ def categorical_cross_entropy_with_integer_labels(
 
 def _take_label(x: Array, y: Array) -> Array:
     return jnp.squeeze(jnp.take_along_axis(x, y[..., None], axis=-1), -1)
-
-
-def _clip(p: Array, epsilon: Array) -> Array:
-    """p clipped to [epsilon, 1]. The derivative is 1 in the closed interval and 0 outside."""
-    return select(p < epsilon, epsilon, select(p > 1, 1, p))
 
 
 def _binary_terms(
@@ -258,4 +254,5 @@ def _focal(
 ) -> Array:
     p, y = widen_both(probs, labels)
     ce = _binary_terms(p, y, epsilon)
+    p = clip(p, 0)
     return balance(focal(ce, y * (1 - p) + (1 - y) * p, gamma), y, alpha)

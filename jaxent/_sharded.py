@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -100,7 +101,7 @@ def sharded_linear_softmax_cross_entropy(
     References: Shoeybi et al., "Megatron-LM", 2019 (vocabulary parallelism); Rajbhandari et al.,
     "ZeRO", 2020 (sharded parameters).
     """
-    _validate_mesh_axes(data_axis, vocab_axis, feature_axis)
+    _validate_mesh_axes(mesh, data_axis, vocab_axis, feature_axis)
     axis = kernel_axis("axis", axis)
     by_axis = (vocab_axis, feature_axis) if axis == 0 else (feature_axis, vocab_axis)
     arrays = {
@@ -143,9 +144,15 @@ def sharded_linear_softmax_cross_entropy(
     return reduce_total(result, given["labels"].size, kept, weights, reduction)
 
 
-def _validate_mesh_axes(data_axis: AxisName, vocab_axis: AxisName, feature_axis: AxisName) -> None:
+def _validate_mesh_axes(
+    mesh: Mesh, data_axis: AxisName, vocab_axis: AxisName, feature_axis: AxisName
+) -> None:
     """Checks that no axis shards both rows and classes, and that rows share the features' axes."""
-    by_row, by_class, by_feature = map(_axis_names, (data_axis, vocab_axis, feature_axis))
+    axes = {"data_axis": data_axis, "vocab_axis": vocab_axis, "feature_axis": feature_axis}
+    for argument, axis in axes.items():
+        if not _axis_names(axis) <= set(mesh.axis_names):
+            raise ValueError(f"{argument} must be among {mesh.axis_names}, got {axis!r}")
+    by_row, by_class, by_feature = map(_axis_names, axes.values())
     if not by_row:
         raise ValueError(f"data_axis must name an axis of the mesh, got {data_axis!r}")
     if by_row & by_class:
@@ -176,20 +183,10 @@ def _partition_spec(name: str, x: Array, mesh: Mesh, axes: tuple[AxisName, ...])
     if x.ndim < len(axes):
         raise ValueError(f"{name} must have {len(axes)} or more axes, got shape {x.shape}")
     for i, axis in enumerate(axes):
-        devices = _device_count(mesh, axis)
+        devices = math.prod(mesh.shape[name] for name in _axis_names(axis))
         if x.shape[i] % devices:
             raise ValueError(
                 f"axis {i} of {name} must be a multiple of {devices}, the size of the mesh axis"
                 f" {axis!r}, got shape {x.shape}"
             )
     return PartitionSpec(*axes)
-
-
-def _device_count(mesh: Mesh, axis: AxisName) -> int:
-    """The number of devices along an axis, or along several."""
-    count = 1
-    for name in _axis_names(axis):
-        if name not in mesh.shape:
-            raise ValueError(f"the mesh must have the axis {name!r}, got {dict(mesh.shape)}")
-        count *= mesh.shape[name]
-    return count

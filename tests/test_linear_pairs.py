@@ -57,6 +57,21 @@ class TestInfoNCE:
         unit = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, keys))
         return tuple(x.astype(dtype) for x in unit)
 
+    def test_gradients_of_both_ways_are_rounded_once(self):
+        arrays = [jnp.asarray(x) for x in self.arrays(dtype=jnp.bfloat16)]
+        loss = functools.partial(jaxent.info_nce, temperature=1.0, symmetric=True, reduction="sum")
+        wide = [x.astype(np.float32) for x in arrays]
+        gradient = jax.jit(jax.grad(loss, (0, 1)))
+        for got, want in zip(gradient(*arrays), gradient(*wide), strict=True):
+            apart = np.abs(got.astype(np.float32) - want.astype(jnp.bfloat16).astype(np.float32))
+            assert np.max(apart / np.maximum(np.abs(want), 1e-3)) <= 2**-8
+
+    @pytest.mark.parametrize("operands", ["float8_e4m3fn", "float8_e5m2"])
+    def test_dtypes_without_a_common_one(self, operands):
+        queries, keys = self.arrays()
+        with pytest.raises(TypeError, match="keys must have a dtype to which JAX promotes"):
+            jaxent.info_nce(jnp.asarray(queries, operands), keys, temperature=1.0)
+
     @pytest.mark.parametrize("extra", [0, 5])
     def test_float32_against_float64(self, extra):
         arrays = *self.arrays(extra), np.float32(0.07)

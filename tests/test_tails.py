@@ -9,7 +9,10 @@ import pytest
 
 import jaxent
 from jaxent.core.softplus import softplus
+from tests import makers
+from tests.cases import CASES
 from tests.edges import INF, NAN, binary, dense, focal, integer
+from tests.laws import by_floats, takes
 
 FOCAL = [0.0, 0.5, 1.0, 2.0, 5.0]
 
@@ -37,6 +40,60 @@ def test_hessian_of_softmax_focal_is_finite(gamma, margin):
 def test_entropy_bends_by_the_inverse_of_a_probability():
     hessian = jax.hessian(jaxent.entropy)(jnp.array([1e-25, 1.0]))
     np.testing.assert_allclose(hessian, [[-1e25, 0], [0, -1]], rtol=1e-6)
+
+
+# The square of this number is 0 in float32.
+TINY = 1e-25
+ALMOST_ABSENT = {
+    makers.distributions: lambda rng, n: np.array([1, TINY, 0]) * rng.uniform(0.5, 1, (*n, 3)),
+    makers.probabilities: lambda rng, n: np.resize([TINY, 1, 0.5], n) * rng.uniform(0.5, 1, n),
+}
+BEYOND = {
+    makers.distributions: lambda rng, n: np.broadcast_to([1 + 1e-6, -1e-6], (*n, 2)),
+    makers.probabilities: lambda rng, n: np.resize([1 + 1e-6, 1.5, -1e-6, -0.5], n),
+    makers.classes: lambda rng, n: np.resize([0, 1], n),
+}
+
+
+def of_probabilities(made_by, *options):
+    """The plain cases whose arrays these makers make, of losses that take some options."""
+    return [
+        case
+        for case in CASES
+        if {*case.makers} <= {*made_by} and all(takes(case, name) for name in options)
+    ]
+
+
+@pytest.mark.parametrize("case", of_probabilities(ALMOST_ABSENT), ids=lambda case: case.name)
+def test_second_derivatives_at_probabilities_whose_square_is_0(case):
+    further = {"epsilon": 0.0} if takes(case, "epsilon") else {}
+    losses, floats = by_floats(case, case.make((3,), np.float32, instead=ALMOST_ABSENT), **further)
+    for i in range(len(floats)):
+
+        def slope(x, i=i):
+            return jax.grad(lambda x: jnp.sum(losses(*floats[:i], x, *floats[i + 1 :])))(x)
+
+        assert np.all(np.isfinite(jax.jvp(slope, (floats[i],), (jnp.ones_like(floats[i]),))[1]))
+
+
+@pytest.mark.parametrize("p", [0.0, TINY, 1e-19])
+def test_second_derivatives_by_a_probability_without_label_mass_are_0(p):
+    p, t = jnp.array([1 - p, p]), jnp.array([1.0, 0.0])
+    hessian = jax.hessian(lambda p: jaxent.categorical_cross_entropy(p, t, epsilon=0.0))(p)
+    np.testing.assert_array_equal(hessian, [[1, 0], [0, 0]])
+    hessian = jax.hessian(lambda p: jaxent.binary_cross_entropy(p, 0.0, epsilon=0.0))(p[1])
+    np.testing.assert_allclose(hessian, 1)
+
+
+@pytest.mark.parametrize("case", of_probabilities(BEYOND, "epsilon"), ids=lambda case: case.name)
+def test_probabilities_beyond_0_and_1_are_clipped(case):
+    """In the value, and no derivative is left there."""
+    p, *labels = case.make((8,), np.float32, instead=BEYOND)
+    if makers.classes not in case.makers:
+        labels = [np.resize(np.float32([0, 1, 0.3]), p.shape)]
+    losses, pullback = jax.vjp(lambda p: case.function(p, *labels), p)
+    np.testing.assert_array_equal(losses, case.function(np.clip(p, 0, 1), *labels))
+    np.testing.assert_array_equal(pullback(jnp.ones_like(losses))[0], 0)
 
 
 @pytest.mark.parametrize("z", [INF, -INF])

@@ -78,15 +78,15 @@ def _per_row_jvp(formula, chunk, primals, tangents):
         z = tuple(map(logits, here))
         z_dot = tuple(_only(kept_here, dot) for dot in map(logits_dot, here, here_dot))
         point, direction = (z, rows_here, options), (z_dot, rows_here_dot, options_dot)
-        made_dot = along_moving(formula, point, direction)
-        return [x for x in jax.tree.leaves(made_dot) if x.dtype != jax.dtypes.float0]
+        results_dot = along_moving(formula, point, direction)
+        return [x for x in jax.tree.leaves(results_dot) if x.dtype != jax.dtypes.float0]
 
     def of_chunk(start, size):
         return jax.checkpoint(partial(along_chunk, size=size), prevent_cse=False)(start)
 
-    made = _per_row(formula, chunk, *primals)
+    results = _per_row(formula, chunk, *primals)
     found = iter(_over_chunks(of_chunk, heads[0].features.shape[0], chunk))
-    return made, jax.tree.map(lambda x: next(found) if _is_floating(x) else _still(x), made)
+    return results, jax.tree.map(lambda x: next(found) if _is_floating(x) else _still(x), results)
 
 
 _per_row.defjvp(_per_row_jvp, symbolic_zeros=True)
@@ -110,8 +110,8 @@ def _summed(formula, chunk, *arguments):
 def _summed_jvp(formula, chunk, primals, tangents):
     directions = jax.tree.structure(primals).flatten_up_to(tangents)
     moving = tuple(map(moves, directions))
-    made = _value_and_gradients(formula, chunk, moving, *primals)
-    value, gradients = checkpoint_name(made, _GRADIENTS)
+    results = _value_and_gradients(formula, chunk, moving, *primals)
+    value, gradients = checkpoint_name(results, _GRADIENTS)
     directions = filter(moves, directions)
     slopes = [jnp.sum(g * x.astype(g.dtype)) for g, x in zip(gradients, directions, strict=True)]
     # A device with some of the classes computes their part of the derivative.
@@ -183,7 +183,7 @@ def _value_and_gradients(
 
 
 def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
-    made = _value_and_gradients(formula, chunk, moving, *primals)
+    results = _value_and_gradients(formula, chunk, moving, *primals)
     # In 16 bits a gradient would be rounded, or overflow, before the product with its cotangent.
     primals, tangents = (
         jax.tree.map(lambda x: widen(x) if isinstance(x, Array) and _is_floating(x) else x, tree)
@@ -196,9 +196,9 @@ def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
             lambda *arguments: jnp.sum(per_row(formula, chunk, *arguments)), arguments, moving
         )
         by_each = jax.value_and_grad(sum_of_rows, argnums=tuple(range(len(point))))(*point)
-        return jax.tree.map(lambda x, like: x.astype(like.dtype), by_each, made)
+        return jax.tree.map(lambda x, like: x.astype(like.dtype), by_each, results)
 
-    return made, along_moving(again, primals, tangents)
+    return results, along_moving(again, primals, tangents)
 
 
 _value_and_gradients.defjvp(_value_and_gradients_jvp, symbolic_zeros=True)
@@ -246,8 +246,8 @@ def _over_chunks(of_chunk: Callable[[ArrayLike, int], T], n: int, chunk: int) ->
     size, starts, _ = _chunks(n, chunk)
     if starts.shape[0] == 1:
         return of_chunk(0, n)
-    made = lax.map(lambda start: of_chunk(start, size), starts)
-    return _joined(made, n, chunk)
+    results = lax.map(lambda start: of_chunk(start, size), starts)
+    return _joined(results, n, chunk)
 
 
 def _joined(chunks: T, n: int, chunk: int) -> T:

@@ -25,7 +25,7 @@ from jaxent.core.mesh import select, sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.stats import RowStats, kept_for_backward
 from jaxent.core.tangents import added, along
-from jaxent.core.xlogy import log_of_sum, weigh
+from jaxent.core.xlogy import log_of_sum, quotient, weigh
 
 # x + expm1(−x) = x²/2! − x³/3! + … for |x| < 1/2, to the precision of float64 and of float32.
 _SERIES = [(-1) ** k / math.factorial(k) for k in range(15, 1, -1)]
@@ -167,9 +167,9 @@ def _log_share(t: Array, s: Array) -> Array:
     absent = t == 0
     t = select(absent, 0, t)
     total = select(t + s == 0, 1, t + s)
-    r = (t - s) / total
+    r = quotient(t - s, total)
     near = (r > -0.25) & (r < 0.5)
-    share = 2 * select(absent, 1, t) / total
+    share = quotient(2 * select(absent, 1, t), total)
     return log_of_sum(select(near, 1 + r, share), select(near, r, 0), near)
 
 

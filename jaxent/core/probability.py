@@ -17,7 +17,7 @@ from jax import Array
 from jaxent.core import lower
 from jaxent.core.mesh import select
 from jaxent.core.tangents import along
-from jaxent.core.xlogy import log_of_sum, present
+from jaxent.core.xlogy import clip, log_of_sum, present, quotient
 
 
 @jax.custom_jvp
@@ -35,8 +35,8 @@ def cost_in_sum(t: Array, p: Array, epsilon: Array) -> Array:
 def _cost_jvp(function, primals, tangents):
     t, p, epsilon = primals
     floored = p < epsilon
-    q = present(t, select(floored, epsilon, select(p > 1, 1, p)))
-    slope = -t / q
+    q = present(t, clip(p, epsilon))
+    slope = -quotient(t, q)
     by_p = select(floored | (p > 1), 0, slope)
     slopes = 0 - jnp.log(q), by_p, select(floored, slope, 0)
     return function(*primals), along(tangents, *slopes)
@@ -64,16 +64,15 @@ entropy_term.defjvp(_entropy_term_jvp, symbolic_zeros=True)
 def complement_cost(t: Array, p: Array, epsilon: Array) -> Array:
     """−t log max(1 − p, ε)."""
     u = 1 - p
-    q = select(u < epsilon, epsilon, select(u > 1, 1, u))
-    return t * _complement_nlp(p, u, present(t, q))
+    return t * _complement_nlp(p, u, present(t, clip(u, epsilon)))
 
 
 def _complement_cost_jvp(primals, tangents):
     t, p, epsilon = primals
     u = 1 - p
     floored = u < epsilon
-    q = present(t, select(floored, epsilon, select(u > 1, 1, u)))
-    slope = -t / q
+    q = present(t, clip(u, epsilon))
+    slope = -quotient(t, q)
     by_p = select(floored | (u > 1), 0, -slope)
     slopes = _complement_nlp(p, u, q), by_p, select(floored, slope, 0)
     return complement_cost(*primals), along(tangents, *slopes)

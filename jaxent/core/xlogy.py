@@ -7,6 +7,7 @@ of the product masks it. A `where` on the result would leave 0 · inf = NaN in t
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from jaxent.core.mesh import select
 from jaxent.core.tangents import along
@@ -49,6 +50,24 @@ def xlogy(x: Array, y: Array) -> Array:
 def present(x: Array, y: Array) -> Array:
     """y, but 1 where the term x · log y is 0 · log 0."""
     return select((x == 0) & (y == 0), 1, y)
+
+
+def clip(p: Array, floor: ArrayLike) -> Array:
+    """p clipped to [floor, 1]. The derivative is 1 in the closed interval and 0 outside."""
+    return select(p < floor, floor, select(p > 1, 1, p))
+
+
+@jax.custom_jvp
+def quotient(a: Array, b: Array) -> Array:
+    """a / b. The derivative by b is −(a/b)/b: the square of a small b would be 0."""
+    return a / b
+
+
+@quotient.defjvp
+def _quotient_jvp(primals, tangents):
+    (_, b), (a_dot, b_dot) = primals, tangents
+    q = quotient(*primals)
+    return q, quotient(a_dot - q * b_dot, b)
 
 
 def log_of_sum(u: Array, x: Array, is_sum: Array) -> Array:

@@ -42,9 +42,9 @@ def second_pass(formula: Callable[..., Array]) -> Callable[..., Array]:
 
     def rule(primals, tangents):
         point = reread(_with_an_axis(primals))
-        made = value(*primals)
+        result = value(*primals)
         directions = tuple(_with_an_axis(x) if moves(x) else x for x in tangents)
-        return made, along_moving(formula, point, directions).reshape(made.shape)
+        return result, along_moving(formula, point, directions).reshape(result.shape)
 
     value.defjvp(rule, symbolic_zeros=True)
     return value

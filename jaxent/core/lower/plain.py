@@ -9,8 +9,8 @@ from jax import Array, lax
 from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxSums, WeightedSums
+from jaxent.core.xlogy import clip, xlogy
 from jaxent.core.xlogy import weigh as weigh
-from jaxent.core.xlogy import xlogy
 
 
 def label_sums(rows: Rows, y: Array, w: Array | None, moment: bool) -> SoftmaxSums:
@@ -60,7 +60,7 @@ def other_exps(rows: Rows, y: Array, m: Array) -> Array:
 
 def cost(t: Array, p: Array, epsilon: Array) -> Array:
     """−t log p for p clipped to [epsilon, 1], with 0 · log 0 = 0."""
-    return 0 - xlogy(t, select(p < epsilon, epsilon, select(p > 1, 1, p)))
+    return 0 - xlogy(t, clip(p, epsilon))
 
 
 def entropy_term(p: Array) -> Array:
