@@ -93,7 +93,7 @@ def binary_focal_cross_entropy(
     with α_t = α y + (1 − α)(1 − y) and m the missed probability.
 
     Args:
-      probs: `(...)` floating, in [0, 1].
+      probs: `(...)` floating, in [0, 1]. Numbers outside are clipped.
       labels: `(...)` real, of the shape of `probs`, between 0 and 1.
       epsilon: in [0, 0.5], the floor of both probabilities in the logarithms. 0 for none.
       alpha: in [0, 1], a number or one per class of the last axis. Positives have weight α,

@@ -20,6 +20,8 @@ ROWS, CLASSES = 8, 16
 STYLES = ("auto", "explicit", "shard_map")
 # MAIN has every loss in one style, and the styles take turns. ALL has every loss in every style.
 MAIN = [(case, STYLES[i % 3]) for i, case in enumerate(WITH_ALL_OPTIONS)]
+# FEW has every fourth of them, in all styles.
+FEW = MAIN[::4]
 ALL = [(case, style) for style in STYLES for case in WITH_ALL_OPTIONS]
 OVER_CLASSES = ("softmax_", "poly_", "linear_")
 

@@ -1,8 +1,8 @@
 """One of several processes that hold a mesh together: `python -m tests.processes ADDRESS N I WHAT`.
 
-Each has two devices of its CPU, and checks every loss on a mesh of all of them: in one style if
-WHAT is "MAIN", in every style if it is "ALL". A process whose WHAT is "dies" leaves the others
-after its first loss. On a cluster `jax.distributed.initialize()` finds the address, N and I.
+Each has two devices of its CPU, and checks losses on a mesh of all of them: those of `meshes.ALL`,
+or of `meshes.FEW` if WHAT is "FEW". A process whose WHAT is "dies" leaves the others after its
+first loss. On a cluster `jax.distributed.initialize()` finds the address, N and I.
 """
 
 import os
@@ -28,7 +28,7 @@ def start(address, count, index):
 def main(address, count, index, what):
     start(address, int(count), int(index))
     shape = jax.device_count() // 2, 2
-    checks = meshes.ALL if what == "ALL" else meshes.MAIN
+    checks = meshes.FEW if what == "FEW" else meshes.ALL
     for case, style in checks:
         kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
         meshes.check(case, style, meshes.mesh_of(shape, kind))

@@ -11,11 +11,21 @@ from jax.sharding import PartitionSpec
 from jaxent.core import head
 from tests import makers
 from tests.cases import CASES
-from tests.laws import as_parameter, every_total, of_every, takes, unoptimized, value_and_gradients
+from tests.laws import (
+    MAIN,
+    TURNS,
+    as_parameter,
+    every_total,
+    of_every,
+    takes,
+    unoptimized,
+    value_and_gradients,
+)
 from tests.totals import TOTALS
 
 every_reduced = of_every(CASES, lambda case: takes(case, "reduction"))
 MASKED = [case for case in CASES + TOTALS if takes(case, "where")]
+WEIGHTED = [case for case in MASKED if makers.weights in case.makers]
 every_masked_by_class = of_every(
     CASES,
     lambda case: (
@@ -71,7 +81,7 @@ MASKS = makers.mask, makers.class_mask
 @pytest.mark.parametrize(
     ("case", "by"),
     [as_parameter(case, "where") for case in MASKED]
-    + [as_parameter(case, "weights") for case in MASKED if makers.weights in case.makers],
+    + [as_parameter(case, "weights", main=MAIN[::TURNS]) for case in WEIGHTED],
 )
 def test_dropping_rows_is_removing_them(case, by):
     """In value and gradient, whatever is there. A weight of 0 drops as a mask does."""

@@ -16,7 +16,14 @@ from jax.sharding import PartitionSpec
 
 from tests import makers
 from tests.cases import CASES, Case
-from tests.laws import by_floats, every_loss, every_total, mainly, unoptimized
+from tests.laws import (
+    by_floats,
+    every_total,
+    losses_in_turn,
+    mainly,
+    totals_in_turn,
+    unoptimized,
+)
 
 BATCH = (4,)
 # Where there is 0 · log 0, and a second derivative.
@@ -75,7 +82,7 @@ def dot(xs, ys):
     return sum(jnp.vdot(x, y) for x, y in zip(xs, ys, strict=True))
 
 
-@every_total
+@totals_in_turn
 def test_every_mode_agrees_with_differences_to_second_order(case):
     """At an ordinary point; at the edges the modes agree with each other."""
     arrays, argnums = case.make(BATCH, np.float64), case.differentiable
@@ -98,7 +105,7 @@ def test_every_mode_agrees_with_differences_to_second_order(case):
             "reverse over reverse": jax.vjp(gradient, *x)[1](u),
         }
         along_both = jax.jvp(along_u, x, v)[1]
-        return total(*x), gradient(*x), first, second, along_both, jax.hessian(total, argnums)(*x)
+        return total(*x), gradient(*x), first, second, along_both
 
     def moved(step):
         ahead = list(arrays)
@@ -110,14 +117,10 @@ def test_every_mode_agrees_with_differences_to_second_order(case):
     differences = jax.tree.map(lambda a, b: (a - b) / (2 * step), moved(step), moved(-step))
     edges = case.make(BATCH, np.float64, instead=SMOOTH_EDGES)
     for where in ("ordinary", "edges"):
-        _, by_each, first, second, along_both, hessian = derivatives(
+        _, by_each, first, second, along_both = derivatives(
             *(arrays if where == "ordinary" else edges)
         )
-        slope = dot(by_each, u)
-        curvature = tuple(
-            sum(np.tensordot(part, y, y.ndim) for part, y in zip(row, u, strict=True))
-            for row in hessian
-        )
+        slope, curvature = dot(by_each, u), second["forward over reverse"]
         if where == "ordinary":
             check((slope, curvature), differences, "differences", rtol=1e-6, atol=1e-7)
         assert all(np.all(np.isfinite(x)) for x in curvature)
@@ -138,21 +141,21 @@ def test_check_grads(case):
     )
 
 
-@every_total
+@totals_in_turn
 def test_jit_changes_nothing(case):
     arrays = case.make(BATCH, np.float64)
     got, want = compiled(case)(*arrays), (case.function(*arrays), gradients(case, arrays))
     check(got, want, rtol=1e-14, atol=1e-15)
 
 
-@every_total
+@totals_in_turn
 def test_checkpoint_changes_nothing(case):
     arrays = case.make(BATCH, np.float64)
     got = jax.jit(lambda *arrays: gradients(case, arrays, jax.checkpoint(case.function)))(*arrays)
     check(got, compiled(case)(*arrays)[1], rtol=1e-13)
 
 
-@every_total
+@totals_in_turn
 def test_scan_of_gradients(case):
     """A scan over batches, differentiated, and gradients taken inside a scan."""
     steps = [case.make(BATCH, np.float64, seed) for seed in range(2)]
@@ -178,7 +181,7 @@ def test_scan_of_gradients(case):
     check(slope, jnp.sum(by_step), rtol=1e-10, atol=1e-12)
 
 
-@every_total
+@totals_in_turn
 def test_vmap_over_each_array_alone(case):
     """Adding an axis to one array and mapping over it is calling it with each slice."""
     arrays = case.make(BATCH, np.float64)
@@ -198,7 +201,7 @@ def test_vmap_over_each_array_alone(case):
     check(got, want, rtol=1e-13, atol=1e-15)
 
 
-@every_loss
+@losses_in_turn
 def test_vmap_over_all_arrays_along_odd_axes(case):
     """The mapped axis in the middle or at the end of each array, and of the result."""
     batches = [case.make((3, 2), np.float64, seed) for seed in range(4)]
@@ -209,7 +212,7 @@ def test_vmap_over_all_arrays_along_odd_axes(case):
     np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-15)
 
 
-@every_total
+@totals_in_turn
 def test_vmap_of_gradients_and_hessians(case):
     batches = [case.make((2,), np.float64, seed) for seed in range(3)]
     which = case.differentiable[0]
@@ -226,7 +229,7 @@ def test_vmap_of_gradients_and_hessians(case):
     check(got, want, rtol=1e-12, atol=1e-14)
 
 
-@every_loss
+@losses_in_turn
 def test_shard_map_over_the_batch(case):
     """The losses and gradients of each device's part, arrays without a batch on every device."""
     arrays = case.make(BATCH, np.float64)
@@ -242,7 +245,7 @@ def test_shard_map_over_the_batch(case):
     check(got, compiled(case)(*arrays), rtol=1e-12, atol=1e-14)
 
 
-@every_loss
+@losses_in_turn
 def test_no_batch_at_all_and_an_empty_one(case):
     assert case.function(*case.make((), np.float32)).shape == ()
     arrays = case.make((0, 2), np.float32)
@@ -256,7 +259,7 @@ def test_no_batch_at_all_and_an_empty_one(case):
 @every_total
 @pytest.mark.parametrize("dtype", mainly(["bfloat16", "float64"], "float16", "float32"))
 def test_result_is_float32_or_wider_and_gradients_come_back_in_kind(case, dtype):
-    losses, by_each = compiled(case)(*case.make(BATCH, jnp.dtype(dtype)))
+    losses, by_each = jax.eval_shape(compiled(case), *case.make(BATCH, jnp.dtype(dtype)))
     assert losses.dtype == ("float64" if dtype == "float64" else "float32")
     assert [gradient.dtype for gradient in by_each] == [dtype] * len(by_each)
 

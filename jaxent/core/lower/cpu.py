@@ -4,7 +4,8 @@ XLA passes a sum, together with the elementwise arithmetic before it, to a libra
 runs both in one vectorised pass. It does so if the arithmetic has no comparison and no selection.
 XLA stores what two such passes share. So here
 
-- a minimum replaces each selection (`weigh`, `_without`),
+- a minimum or a maximum replaces each selection (`weigh`, `_without`, `cost`, `entropy_term`),
+- the maximum of a row ends its pass, lest it be written once for each class (`_apart`),
 - a pass that would share terms with another one recomputes them behind a barrier (`again`),
 - sums that the library is slow at are computed in other ways (`row_sum`, `total`),
 - long rows find the label's class by its index (`_pick`, `place`),
@@ -13,7 +14,7 @@ XLA stores what two such passes share. So here
 An elementwise loss that ends in a selection is compiled to a loop, not to a call of the library. In
 a loop the polynomial of `core.softplus` costs little.
 
-Each function returns the numbers of its namesake in `lower.plain`. None of them is differentiated.
+A function with a namesake in `lower.plain` returns its numbers. None of them is differentiated.
 """
 
 from dataclasses import replace
@@ -65,7 +66,7 @@ def label_sums(
         m = rows.only_kept(m)
         others = row_sum(_stored_others(rows, y, m))
     else:
-        # CPU: a selection of m would split this pass. No one uses the maximum of a dropped row.
+        # CPU: XLA splits this pass at a selection of m, so m is that of dropped rows, too.
         _, e = replace(rows, kept=None).gaps_and_exps(m)
         others = row_sum(_without(e, y))
     # The other exponentials and the label's are 1 + rest.
@@ -141,8 +142,9 @@ def other_exps(rows: Rows, y: Array, m: Array) -> Array:
 def weigh(w: Array, x: Array) -> Array:
     """w · x for x > −inf, with 0 · inf = 0. A subnormal weight counts as 0."""
     largest = jnp.finfo(x.dtype).max
-    # `bound` is inf where w ≠ 0 and finite where w = 0. XLA would fold two bare factors into one,
-    # inf, and would store a constant that the program has elsewhere: hence 255/256.
+    # `bound` is inf where w ≠ 0 and finite where w = 0.
+    # CPU: XLA folds largest · largest to inf, so this adds a number between the factors.
+    # CPU: XLA stores a constant that two passes share, so this number is an unlikely one, 255/256.
     bound = (jnp.abs(w) * largest + 0.99609375) * largest
     # CPU: if one operand is NaN, the library returns the second operand. So x is the second.
     return w * jnp.minimum(bound, x)
@@ -173,7 +175,7 @@ def place(x: Array, y: Array, value: Array) -> Array:
 
 
 def _maxima(rows: Rows) -> Array:
-    # CPU: of all rows, since a selection of rows would leave the library's pass.
+    # CPU: the library has no selection of rows, so these are the maxima of dropped rows, too.
     rows = replace(rows, kept=None)
     z = rows.values if rows.classes is None else rows.logits(rows.dtype)
     return jnp.max(z, axis=-1).astype(rows.dtype)
