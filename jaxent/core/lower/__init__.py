@@ -1,9 +1,9 @@
 """Work of the size of the logits: sums over the classes of rows, and exponentials.
 
 `plain` defines the functions that platforms compute in different ways. `one_pass` has the sums that
-accelerators compute by one reduction, and `cpu` what XLA's CPU compiler runs faster in another form.
-This file dispatches by platform. The derivatives are those of the definitions. `passes` and
-`matmul` decide what a program stores.
+accelerators compute by one reduction, and `cpu` has what XLA's CPU compiler runs faster in
+another form. This file dispatches by platform. The derivatives are those of the definitions.
+`passes` and `matmul` decide what a program stores.
 """
 
 from collections.abc import Callable
