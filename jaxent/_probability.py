@@ -14,7 +14,13 @@ from jaxent.core.dtypes import compute_dtype, widen_both
 from jaxent.core.focal import balance, focal
 from jaxent.core.lower import row_sum, second_pass, total
 from jaxent.core.mesh import select
-from jaxent.core.probability import complement_cost, cost, cost_in_sum
+from jaxent.core.probability import (
+    complement_cost,
+    cost,
+    cost_in_sum,
+    label_prob,
+    take_label,
+)
 from jaxent.core.xlogy import clip
 
 
@@ -177,10 +183,9 @@ def categorical_cross_entropy(
     """
     rows = _classes.prepare_rows("probs", probs, axis, where, weights)
     t = _classes.prepare_class_values("labels", labels, rows, axis, jnp.shape(probs), "probs")
-    t = t.astype(compute_dtype(rows.values, t))
-    p = _classes.fill_rows(rows, rows.values.astype(t.dtype), 1)
-    costs = second_pass(cost_in_sum)(t, p, number("epsilon", epsilon, t.dtype))
-    return reduce(row_sum(costs), rows.kept, weights, reduction)
+    p = _classes.fill_rows(rows, rows.values, 1)
+    floor = number("epsilon", epsilon, compute_dtype(p, t))
+    return reduce(row_sum(_categorical_terms(p, t, floor)), rows.kept, weights, reduction)
 
 
 @loss(epsilon=FRACTION)
@@ -225,16 +230,12 @@ def categorical_cross_entropy_with_integer_labels(
     """
     rows = _classes.prepare_rows("probs", probs, axis, where, weights)
     y, valid = _classes.prepare_integer_labels("probs", labels, rows.values.shape, axis)
-    p = _take_label(rows.values, y).astype(rows.dtype)
+    p = label_prob(rows.values, y).astype(rows.dtype)
     p = clip(p, number("epsilon", epsilon, p.dtype))
-    p = p if rows.classes is None else select(_take_label(rows.classes, y), p, 0)
+    p = p if rows.classes is None else select(take_label(rows.classes, y), p, 0)
     p = fill_dropped(p, rows.kept, 1)
     losses = 0 - jnp.log(select(valid, p, 1))
     return reduce(losses, rows.kept, weights, reduction, valid)
-
-
-def _take_label(x: Array, y: Array) -> Array:
-    return jnp.squeeze(jnp.take_along_axis(x, y[..., None], axis=-1), -1)
 
 
 def _binary_terms(
@@ -246,6 +247,12 @@ def _binary_terms(
 
 
 _cross_entropy = second_pass(_binary_terms)
+
+
+@second_pass
+def _categorical_terms(probs: Array, labels: Array, epsilon: Array) -> Array:
+    p, t = widen_both(probs, labels)
+    return cost_in_sum(t, p, epsilon)
 
 
 @second_pass

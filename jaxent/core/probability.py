@@ -61,6 +61,22 @@ entropy_term.defjvp(_entropy_term_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp
+def label_prob(p: Array, y: Array) -> Array:
+    """p_y of each row. The gradient is a selection: a scatter would first write zeros."""
+    return take_label(p, y)
+
+
+@label_prob.defjvp
+def _label_prob_jvp(primals, tangents):
+    return label_prob(*primals), lower.label_only(tangents[0], primals[1])
+
+
+def take_label(x: Array, y: Array) -> Array:
+    """x_y of each row."""
+    return jnp.squeeze(jnp.take_along_axis(x, y[..., None], axis=-1), -1)
+
+
+@jax.custom_jvp
 def complement_cost(t: Array, p: Array, epsilon: Array) -> Array:
     """−t log max(1 − p, ε)."""
     u = 1 - p
