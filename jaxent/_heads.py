@@ -93,6 +93,7 @@ def prepare_head(
 
 
 def expect_common_dtype(name: str, x: Array, other: str, y: Array) -> None:
+    """Checks that JAX promotes the dtypes of two operands of a product to one."""
     try:
         common_dtype(x, y)
     except TypePromotionError:

@@ -20,7 +20,14 @@ from jaxent.core.lower import row_sum
 SHAPE = Shape("", 512, 1000)
 # The CPU compiles fewer rows with another buffer.
 MANY_ROWS = Shape("", 4096, 1000)
-NAMES = "kl_divergence", "kl_divergence_with_log_targets", "squared_error"
+NAMES = (
+    "kl_divergence",
+    "kl_divergence_with_log_targets",
+    "squared_error",
+    "entropy",
+    "categorical_cross_entropy",
+    "categorical_cross_entropy_with_integer_labels",
+)
 SOFTMAX_NAMES = (
     "softmax_cross_entropy_with_integer_labels",
     "softmax_cross_entropy",
@@ -85,6 +92,13 @@ def test_the_mean_of_binary_entropies(dtype):
     logits, _ = BINARY.arrays(SHAPE, dtype)
     used = temporaries(jaxent.sigmoid_entropy, (logits,))
     assert used <= 4 * SHAPE.rows * SHAPE.classes + few_floats_a_row(SHAPE)
+
+
+def test_the_maximum_of_a_row_is_not_stored_for_each_class():
+    """A divergence stores the exponentials of both logits alone."""
+    z = jnp.ones((MANY_ROWS.rows, MANY_ROWS.classes))
+    used = temporaries(jaxent.softmax_kl_divergence, (z, z))
+    assert used <= 2 * z.nbytes + few_floats_a_row(MANY_ROWS)
 
 
 @pytest.mark.parametrize("classes", [1, 10, 16])

@@ -115,6 +115,12 @@ WRONG = {
         "y_true",
         "predictions first",
     ),
+    "targets by name": (
+        lambda: classes(T, targets=T),
+        TypeError,
+        "targets",
+        "predictions first",
+    ),
     "one-hot labels along another axis": (
         lambda: integer(np.zeros((4, 3, 2), np.float32), np.zeros((4, 3, 2)), axis=1),
         TypeError,

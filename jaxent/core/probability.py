@@ -62,7 +62,7 @@ entropy_term.defjvp(_entropy_term_jvp, symbolic_zeros=True)
 
 @jax.custom_jvp
 def label_prob(p: Array, y: Array) -> Array:
-    """p_y of each row. The gradient is a selection: a scatter would first write zeros."""
+    """p_y of each row. Its gradient selects the class of the label."""
     return take_label(p, y)
 
 
