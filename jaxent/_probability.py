@@ -14,13 +14,7 @@ from jaxent.core.dtypes import compute_dtype, widen_both
 from jaxent.core.focal import balance, focal
 from jaxent.core.lower import row_sum, second_pass, total
 from jaxent.core.mesh import select
-from jaxent.core.probability import (
-    complement_cost,
-    cost,
-    cost_in_sum,
-    label_prob,
-    take_label,
-)
+from jaxent.core.probability import complement_cost, cost, label_prob, take_label
 from jaxent.core.xlogy import clip
 
 
@@ -252,7 +246,7 @@ _cross_entropy = second_pass(_binary_terms)
 @second_pass
 def _categorical_terms(probs: Array, labels: Array, epsilon: Array) -> Array:
     p, t = widen_both(probs, labels)
-    return cost_in_sum(t, p, epsilon)
+    return cost(t, p, epsilon)
 
 
 @second_pass

@@ -8,8 +8,6 @@ p is clipped to [0, 1]. Below the floor ε and outside of [0, 1] the derivative 
 0 · log 0 is 0, and so are its derivatives.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -26,24 +24,17 @@ def cost(t: Array, p: Array, epsilon: Array) -> Array:
     return lower.cost(t, p, epsilon)
 
 
-@jax.custom_jvp
-def cost_in_sum(t: Array, p: Array, epsilon: Array) -> Array:
-    """`cost`, for losses that sum it over the classes of a row."""
-    return lower.cost_in_sum(t, p, epsilon)
-
-
-def _cost_jvp(function, primals, tangents):
+def _cost_jvp(primals, tangents):
     t, p, epsilon = primals
     floored = p < epsilon
     q = present(t, clip(p, epsilon))
     slope = -quotient(t, q)
     by_p = select(floored | (p > 1), 0, slope)
     slopes = 0 - jnp.log(q), by_p, select(floored, slope, 0)
-    return function(*primals), along(tangents, *slopes)
+    return cost(*primals), along(tangents, *slopes)
 
 
-cost.defjvp(partial(_cost_jvp, cost), symbolic_zeros=True)
-cost_in_sum.defjvp(partial(_cost_jvp, cost_in_sum), symbolic_zeros=True)
+cost.defjvp(_cost_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp

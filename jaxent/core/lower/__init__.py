@@ -25,7 +25,6 @@ from jaxent.core.lower.passes import reread as reread
 from jaxent.core.lower.passes import reread_rows as reread_rows
 from jaxent.core.lower.passes import second_pass as second_pass
 from jaxent.core.lower.passes import settled as settled
-from jaxent.core.lower.plain import cost as cost
 from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxSums
@@ -93,9 +92,7 @@ def _row_sum_jvp(primals, tangents):
 @jax.custom_jvp
 def total(x: Array) -> Array:
     """Σ x over all axes."""
-    # Up to 8 devices that shard the rows then have whole folds.
-    folds = x.ndim and isinstance(x.shape[0], int) and x.shape[0] % (8 * cpu._FOLD) == 0
-    return _on_cpu(cpu.total, jnp.sum, x) if folds else jnp.sum(x)
+    return _on_cpu(cpu.total, jnp.sum, x)
 
 
 @total.defjvp
@@ -108,8 +105,8 @@ def weigh(w: Array, x: Array) -> Array:
     return _on_cpu(cpu.weigh, plain.weigh, w, x)
 
 
-def cost_in_sum(t: Array, p: Array, epsilon: Array) -> Array:
-    """`cost`, to be summed. Not to be differentiated."""
+def cost(t: Array, p: Array, epsilon: Array) -> Array:
+    """−t log p for p clipped to [epsilon, 1]. Not to be differentiated."""
     return _on_cpu(cpu.cost, plain.cost, t, p, epsilon)
 
 

@@ -39,6 +39,8 @@ _SHORT_ROW = 2**4
 _SCANNED_ROW = 2**7 - 1
 # This many rows are added in the loop that computes them. XLA does not unroll a longer loop.
 _FOLD = 2**2
+# Rows are folded if this many devices, which share them out, have whole folds.
+_DEVICES = 2**3
 
 
 def known_at_most(size: int, bound: int) -> bool:
@@ -124,6 +126,8 @@ def row_sum(x: Array) -> Array:
 
 def total(x: Array) -> Array:
     """Σ x over all axes. CPU: the library lacks its arithmetic, so rows are summed as computed."""
+    if not (x.ndim and isinstance(x.shape[0], int) and x.shape[0] % (_DEVICES * _FOLD) == 0):
+        return jnp.sum(x)
     folded = x.reshape(x.shape[0] // _FOLD, _FOLD, *x.shape[1:])
     sums, are_nan = _sum_of_pairs(folded, 1)
     return select(jnp.any(are_nan), jnp.nan, jnp.sum(sums))
