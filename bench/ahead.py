@@ -37,9 +37,7 @@ COMPILERS = ("jax", "jaxlib", "optax", "jax-cuda13-plugin", "nvidia-cuda-nvcc", 
 def gpus(topology: str) -> Sequence[Any]:
     """The devices of a topology of H200s, which XLA knows from a description."""
     config = Path(__file__).with_name("h200.txtpb").read_text()
-    return topologies.get_topology_desc(
-        platform="cuda", topology_name="", topology=topology, target_config=config
-    ).devices
+    return _devices(platform="cuda", topology_name="", topology=topology, target_config=config)
 
 
 def tpus(topology: str) -> Sequence[Any]:
@@ -47,7 +45,14 @@ def tpus(topology: str) -> Sequence[Any]:
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
     os.environ["TPU_ACCELERATOR_TYPE"] = "v5litepod-4"
     os.environ["TPU_WORKER_HOSTNAMES"] = "localhost"
-    return topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
+    return _devices(platform="tpu", topology_name=topology)
+
+
+def _devices(platform: str, **description: str) -> Sequence[Any]:
+    try:
+        return topologies.get_topology_desc(platform=platform, **description).devices
+    except (NotImplementedError, RuntimeError) as error:
+        sys.exit(f"JAX has no compiler for {platform}. `make ahead` installs it. ({error})")
 
 
 TARGETS: Mapping[str, Callable[[], Sharding]] = {

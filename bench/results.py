@@ -106,6 +106,8 @@ def changes(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     same round. The quartiles must be apart for all of them. The least of the changes counts.
     """
     both = old.merge(new, on=[*CELL, "contestant"], suffixes=("_old", "_new"))
+    if both.empty:
+        raise SystemExit("nothing to compare: the files have no case, shape and dtype in common")
     both = both[both.contestant != "jaxent"].assign(
         change=lambda b: b.ratio_old / b.ratio_new,
         slower=lambda b: b.high_new < b.low_old,

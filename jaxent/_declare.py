@@ -197,9 +197,10 @@ def _validate_axis_number(argument: str, axis: Any) -> int:
 
 def _validate_reduction(reduction: Any) -> str:
     if not isinstance(reduction, str):
-        raise TypeError(f"reduction must be a string, got {reduction!r}")
+        raise TypeError(f'reduction must be a string, got {reduction!r}. For no reduction, "none"')
     if reduction not in get_args(Reduction):
-        raise ValueError(f"reduction must be one of {get_args(Reduction)}, got {reduction!r}")
+        hint = _habits.reduction_hint(reduction)
+        raise ValueError(f"reduction must be one of {get_args(Reduction)}, got {reduction!r}{hint}")
     return reduction
 
 

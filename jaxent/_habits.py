@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import jax.numpy as jnp
@@ -33,6 +34,13 @@ _ADVICE = {
         "pass predictions and labels by position, predictions first",
     ),
 }
+# Reductions of other libraries, and those of jaxent.
+_REDUCTIONS = {
+    "batchmean": "mean",
+    "sum_over_batch_size": "mean",
+    "mean_with_sample_weight": "weighted_mean",
+    "average": "mean",
+}
 
 
 def keyword_hint(given: Collection[str], known: Collection[str]) -> str:
@@ -42,10 +50,17 @@ def keyword_hint(given: Collection[str], known: Collection[str]) -> str:
         if name in known:
             continue
         available = [words for words in _KEYWORDS.get(name, ()) if words.split("=")[0] in known]
+        available = available or [f"{close}=" for close in get_close_matches(name, known, n=1)]
         if available or name in _ADVICE:
             hint = f"pass {' or '.join(available)}" if available else _ADVICE[name]
             names.setdefault(hint, []).append(name)
     return "".join(f". For {' and '.join(x)}, {hint}" for hint, x in names.items())
+
+
+def reduction_hint(reduction: str) -> str:
+    """The hint for the reduction of another library."""
+    name = _REDUCTIONS.get(reduction)
+    return f'. It is "{name}" here' if name else ""
 
 
 def expect_predictions_first(names: list[str], arguments: Mapping[str, Any]) -> None:
@@ -84,7 +99,7 @@ def integer_label_hint(labels: Array, name: str, shape: tuple[int, ...], axis: A
             ". For one-hot labels, pass their jnp.argmax over the classes; soft labels go to"
             " softmax_cross_entropy or categorical_cross_entropy"
         )
-    if labels.shape == shape[:-1] and _has_dtype(labels, jnp.floating):
+    if labels.shape == shape[:-1] and _has_dtype(labels, jnp.floating, np.bool_):
         return ". Where they are class numbers, pass labels.astype(int)"
     other_axes = range(len(shape) - 1) if axis == -1 else ()
     fitting = [f"axis={i}" for i in other_axes if labels.shape == shape[:i] + shape[i + 1 :]]
@@ -98,6 +113,14 @@ def distribution_hint(labels: Array, shape: tuple[int, ...]) -> str:
     if _has_dtype(labels, np.integer):
         return ". For class numbers, call a loss with integer labels or pass their jax.nn.one_hot"
     return ". Where they are class numbers, pass labels.astype(int)"
+
+
+def row_mask_hint(mask: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """The hint for a mask of rows, of losses that are one per element."""
+    if not mask or len(mask) == len(shape) or mask != shape[: len(mask)]:
+        return ""
+    index = ", ".join([":"] * len(mask) + ["None"] * (len(shape) - len(mask)))
+    return f". To drop rows, pass jnp.broadcast_to(where[{index}], {shape})"
 
 
 def class_mask_hint(where: tuple[int, ...], shape: tuple[int, ...], axis: int) -> str:

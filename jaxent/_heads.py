@@ -76,12 +76,15 @@ def prepare_head(
     expect_floating(names[1], kernel)
     if features.ndim == 0:
         raise ValueError(f"{names[0]} must have an axis of features, got shape ()")
-    axis, D = kernel_axis(names[3], axis), features.shape[-1]
+    given, D = axis, features.shape[-1]
+    axis = kernel_axis(names[3], given)
     if kernel.ndim != 2 or kernel.shape[1 - axis] != D or kernel.shape[axis] == 0:
         expected = (f"(V, {D})", f"({D}, V)")[axis]
+        transposed = kernel.ndim == 2 and kernel.shape[axis] == D
+        hint = f". If its classes come first, pass {names[3]}={1 - axis}" if transposed else ""
         raise ValueError(
             f"{names[1]} must have the shape {expected} for {names[0]} of shape {features.shape}"
-            f" and {names[3]}={axis}, got {kernel.shape}"
+            f" and {names[3]}={given}, got {kernel.shape}{hint}"
         )
     expect_common_dtype(names[0], features, names[1], kernel)
     if bias is not None:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
+from jaxent import _habits
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.mesh import AxisName, select, varying
 
@@ -142,7 +143,8 @@ def prepare_elements(
     """
     values = jnp.asarray(values)
     expect_floating(name, values)
-    kept = kept_mask(values.shape, where, weights)
+    hint = "" if where is None else _habits.row_mask_hint(jnp.shape(where), values.shape)
+    kept = kept_mask(values.shape, where, weights, hint)
     if labels is not None:
         labels = jnp.asarray(labels)
         expect_real(labels_name, labels)

@@ -107,8 +107,8 @@ def softmax_cross_entropy_with_integer_labels(
 
         ℓ = −log p_y        ∂ℓ/∂z_j = p_j − [j = y]
 
-    Small losses stay exact: logits [20, 0, 0] with label 0 give 4.1e-9, where float32 libraries
-    give 0 and stop learning. Label smoothing α, class weights w and z-loss give
+    Small losses stay exact: logits [20, 0, 0] with label 0 give 4.1e-9, where other libraries give
+    0, and a gradient of 0 on the label. Label smoothing α, class weights w and z-loss give
 
         ℓ = (1 − α) w_y (−log p_y) + α/V Σ_j w_j (−log p_j) + z_loss · (log Σ exp z)²
 
@@ -120,8 +120,9 @@ def softmax_cross_entropy_with_integer_labels(
       where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes.
       label_smoothing: in [0, 1], spread over the kept classes.
       z_loss: at least 0. 1e-4 is usual.
-      class_weights: `(V,)`, one per class. To get PyTorch's mean with `weight=`, divide
-        `reduction="sum"` by the sum of `class_weights[labels]` over the kept rows; see the example.
+      class_weights: `(V,)`, one per class. No `reduction` divides by them. PyTorch's mean with
+        `weight=w` does: it is `weights=w[labels], reduction="weighted_mean"` here, and with label
+        smoothing the example below.
       axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.
       reduction: see `jaxent`.

@@ -48,7 +48,7 @@ def test_the_linear_head_holds_less_than_logits(monkeypatch):
     held = memory.held(1024, 4000, 2**20, here())
     assert held["optax"] > 1024 * 4000 * 2
     assert held["jaxent"] < held["optax"] / 2
-    assert held["allowed"] == 2**20 + 4 * 64 * 4000
+    assert held["allowed"] == 2**20 + 4 * 64 * 4000 + 4 * 64 * 1024
 
 
 def test_each_size_is_varied_alone():

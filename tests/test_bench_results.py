@@ -143,6 +143,7 @@ def test_the_figure_of_memory_has_both_and_what_is_allowed(monkeypatch, tmp_path
     )
     figure = drawn_by(monkeypatch, lambda: memory.plot(found, tmp_path / "figure.png"))
     for axes, values in zip(figure.axes, [*memory.VARIED.values()] * 2, strict=True):
-        assert [line.get_label() for line in axes.lines] == ["jaxent", "optax", "allowed"]
+        labels = [line.get_label() for line in axes.lines]
+        assert labels == ["jaxent", "optax", "budget and ∂kernel"]
         x = axes.lines[0].get_xdata()
         assert list(x / x[0]) == [value / values[0] for value in values]

@@ -11,7 +11,15 @@ N = np.zeros(4, np.int32)
 
 # Each call, its error, and the words that the message must contain.
 WRONG = {
-    "kernel transposed": (lambda: linear(X, W.T, N), ValueError, "kernel", "(2, V)", "(3, 2)"),
+    "kernel transposed": (
+        lambda: linear(X, W.T, N),
+        ValueError,
+        "kernel",
+        "(2, V)",
+        "axis=-1",
+        "(3, 2)",
+        "pass axis=0",
+    ),
     "an axis of no kernel": (lambda: linear(X, W, N, axis=2), ValueError, "axis", "-2 to 1", "2"),
     "kernel of another layout": (
         lambda: linear(X, W, N, axis=0),

@@ -54,7 +54,14 @@ WRONG = {
         "[0, 1]",
         "1.5",
     ),
-    "BCE where of rows": (lambda: binary(Z, Z, where=K), ValueError, "where", "(4, 3)", "(4,)"),
+    "BCE where of rows": (
+        lambda: binary(Z, Z, where=K),
+        ValueError,
+        "where",
+        "(4, 3)",
+        "(4,)",
+        "jnp.broadcast_to(where[:, None], (4, 3))",
+    ),
     "BCE weights of rows": (
         lambda: binary(Z, Z, weights=np.ones(4)),
         ValueError,
