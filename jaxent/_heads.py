@@ -24,14 +24,15 @@ from jaxent.core.rows import Rows
 from jaxent.core.softcap import softcap as capped
 
 # The default of `max_logits_bytes`: this fraction of the kernel's size in the dtype of computation,
-# so that a chunk takes less memory than the kernel's gradient, and at least MIN_LOGITS_BYTES.
-KERNEL_FRACTION, MIN_LOGITS_BYTES = 7 / 8, 2**25
+# so that a chunk takes less memory than the kernel's gradient, and at least MIN_LOGITS_BYTES. A chunk
+# then has at least MIN_ROWS rows: a product with fewer waits for the kernel.
+KERNEL_FRACTION, MIN_LOGITS_BYTES, MIN_ROWS = 7 / 8, 2**25, 2**8
 # An export may have symbolic sizes. The budget counts one as SYMBOLIC_SIZE, and a chunk then has at
 # most SYMBOLIC_ROWS rows.
 SYMBOLIC_SIZE, SYMBOLIC_ROWS = 2**17, 2**10
 # With each of these options XLA may materialise two more arrays of the logits' size.
 OPTIONS_WITH_TEMPORARIES = frozenset(
-    ["softcap", "target_softcap", "temperature", "label_smoothing", "z_loss"]
+    ["softcap", "target_softcap", "temperature", "label_smoothing"]
 )
 # A formula: logits, labels and options to one loss per row.
 Losses = Callable[..., Array]
@@ -127,13 +128,14 @@ def rows_per_chunk(heads: tuple[Head, ...], options: Options, max_logits_bytes: 
 
     These are the logits, their derivative, and the temporaries of some options.
     """
+    least = MIN_ROWS if max_logits_bytes is None else 1
     size = jnp.dtype(compute_dtype(*(x for head in heads for x in head.arrays))).itemsize
     classes = [_size_or_estimate(head.classes) for head in heads]
     if max_logits_bytes is None:
         kernels = size * sum(math.prod(map(_size_or_estimate, head.kernel.shape)) for head in heads)
         max_logits_bytes = max(MIN_LOGITS_BYTES, int(kernels * KERNEL_FRACTION))
     arrays = 2 * (1 + sum(options.get(name) is not None for name in OPTIONS_WITH_TEMPORARIES))
-    rows = max(1, max_logits_bytes // max(1, arrays * sum(classes) * size))
+    rows = max(least, max_logits_bytes // max(1, arrays * sum(classes) * size))
     # `pad_to_chunks` pads a symbolic number of rows, so that a large chunk would waste work.
     symbolic = any(not isinstance(head.features.shape[0], int) for head in heads)
     return min(rows, SYMBOLIC_ROWS) if symbolic else rows
