@@ -24,8 +24,8 @@ from jaxent.core.rows import Rows
 from jaxent.core.softcap import softcap as capped
 
 # The default of `max_logits_bytes`: this fraction of the kernel's size in the dtype of computation,
-# so that a chunk takes less memory than the kernel's gradient, and at least MIN_LOGITS_BYTES. A chunk
-# then has at least MIN_ROWS rows: a product with fewer waits for the kernel.
+# so that a chunk takes less memory than the kernel's gradient, and at least MIN_LOGITS_BYTES. By
+# default a chunk has at least MIN_ROWS rows, since products of fewer rows run at a lower speed.
 KERNEL_FRACTION, MIN_LOGITS_BYTES, MIN_ROWS = 7 / 8, 2**25, 2**8
 # An export may have symbolic sizes. The budget counts one as SYMBOLIC_SIZE, and a chunk then has at
 # most SYMBOLIC_ROWS rows.
