@@ -13,7 +13,7 @@ from jax.sharding import AxisType
 
 from tests import meshes
 
-SECONDS = 30  # after which a process that is gone is noticed by the others
+SECONDS = 15  # after which a process that is gone is noticed by the others
 DEAD = 3  # the status that one leaves with
 
 
