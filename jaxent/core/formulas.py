@@ -1,6 +1,6 @@
 """Losses of rows with a class number, as formulas of the rows' statistics.
 
-α is the label smoothing and K the number of kept classes.
+α is the label smoothing and K the number of classes that are not masked.
 """
 
 import jax.numpy as jnp
@@ -50,7 +50,7 @@ def focal_loss(
     nlp = z_gaps + jnp.log1p(stats.rest)[..., None]
     of_classes = focal(nlp, -jnp.expm1(-nlp), gamma)
     w = rows.class_weights(class_weights, nlp.dtype)
-    # An infinite ℓ_j has no derivative. Its derivative times a smoothing of 0 would be NaN.
+    # An infinite ℓ_j is added as a constant. Its derivative times a smoothing of 0 would be NaN.
     infinite = jnp.isinf(of_classes)
     terms = w * select(infinite, 0, of_classes) + select(infinite & (w != 0), jnp.inf, 0)
     return smooth(losses, label_smoothing, rows.summed(terms) / rows.kept_count(nlp.dtype))

@@ -20,13 +20,14 @@ then needs four sums. A and M leave the label out:
     sum_nll'  =  (W/s) rest' − B
     entropy'  =  (M + e_y (m − z_y) C − ḡ · rest') / s
 
-Everything else is arithmetic on one number per row. Options change these numbers alone. So the
-gradient, the transpose of the four sums, is one elementwise pass with four coefficients per row:
+Everything else is arithmetic on one number per row. An option changes these numbers, or needs one
+sum more. So the gradient, the transpose of the four sums, is one elementwise pass. Its coefficients
+are the cotangents Ā, M̄, B̄ and C̄ of the sums:
 
-    z̄_j  =  ā e_j + m̄ e_j (m − z_j) + b̄ w_j  for j ≠ y,    c̄ + b̄ w_y  for j = y
+    z̄_j  =  Ā e_j + M̄ e_j (m − z_j) + B̄ w_j  for j ≠ y,    C̄ + B̄ w_y  for j = y
 
-The derivative of sum_nll by w_j is −log p_j. The rule consists of statistics and exponentials, to
-which it applies as well. So it can be differentiated to any order.
+The derivative of sum_nll by w_j is −log p_j. The rule consists of statistics, to which it applies,
+and of exponentials, which have a rule of their own. So it can be differentiated to any order.
 """
 
 from functools import partial
@@ -82,10 +83,11 @@ def _along_logits(
 ) -> RowStats:
     y, z_dot = rows.own(y), rows.tangent(rows_dot, stats.max)
     s, p_y = 1 + stats.rest, jnp.exp(-stats.nll)
+    e_y = p_y * s
     others = lower.other_exps(rows, y, stats.max)
     A = rows.summed(others * z_dot)
     C = rows.of_sums(lower.label_only(z_dot, y))
-    rest_dot = A + p_y * s * C
+    rest_dot = A + e_y * C
     nll_dot = A / s - stats.miss * C
     sum_nll_dot = entropy_dot = None
     if w is not None:
@@ -95,7 +97,7 @@ def _along_logits(
         log_s = jnp.log1p(stats.rest)
         z_gaps, _ = rows.gaps_and_exps(stats.max)
         M = rows.summed(weigh(others, z_gaps) * z_dot)
-        of_label = weigh(p_y * s, stats.nll - log_s) * C
+        of_label = weigh(e_y, stats.nll - log_s) * C
         entropy_dot = (M + of_label - (stats.entropy - log_s) * rest_dot) / s
     zeros = jax.tree.map(jnp.zeros_like, stats)
     return zeros._replace(

@@ -12,8 +12,9 @@ Let t be the label's distribution, one-hot for a class number, and w weights of 
     over all classes    sum_nll  = Σ w_j (−log p_j)   = Σ w_j (m − z_j) + Σ w_j · log s
     entropy             H        = Σ p_j (−log p_j)   = Σ e_j (m − z_j) / s + log s
 
-For t, w ≥ 0 each term of these values is ≥ 0, so nothing cancels. With an inverse temperature β the
-logits are β z_j: every m − z_j above is β (m − z_j), and the derivatives by z_j have a factor β.
+For t, w ≥ 0 each term of these values but m is ≥ 0, so nothing cancels. With an inverse temperature
+β the logits are β z_j. Then m and every m − z_j above have a factor β, and so have the derivatives
+by z_j.
 
 The sums over classes on the right are `SoftmaxSums`. They form a commutative monoid: `merge`
 combines the sums of two disjoint sets of classes. The sums of no class have max = −inf, rest = −1,
@@ -56,7 +57,7 @@ class SoftmaxStats:
       rest: Σ exp(z_j − max) over all classes but one at the maximum.
       nll: Σ t_j (−log p_j), the cross-entropy with the label.
       miss: Σ t_j (1 − p_j), the probability that is not on the label.
-      sum_nll: Σ_j −log p_j over the kept classes.
+      sum_nll: Σ_j −log p_j over the classes that are not masked.
       entropy: Σ p_j (−log p_j).
     """
 
@@ -140,8 +141,8 @@ def merge(a: SoftmaxSums, b: SoftmaxSums) -> SoftmaxSums:
 def relative_to(m: Array, sums: SoftmaxSums) -> SoftmaxSums:
     """The sums relative to m, which is no smaller than their maximum. `rest` becomes Σ e_j.
 
-    With δ = m − max: e_j shrinks by exp(−δ), and m − z_j grows by δ. No classes add 0 to every sum.
-    Classes all at −inf add 0 to Σ e_j. If they have mass, it makes the gap infinite.
+    With δ = m − max: e_j shrinks by exp(−δ), and m − z_j grows by δ. An empty set adds 0 to every
+    sum. Classes all at −inf add 0 to Σ e_j. If they have mass, that mass makes the gap infinite.
     """
     delta = scaled(select(sums.max == m, 0, m - sums.max), sums.beta)
     scale = jnp.exp(-delta)
