@@ -39,7 +39,6 @@ _REDUCTIONS = {
     "batchmean": "mean",
     "sum_over_batch_size": "mean",
     "mean_with_sample_weight": "weighted_mean",
-    "average": "mean",
 }
 
 
@@ -50,7 +49,8 @@ def keyword_hint(given: Collection[str], known: Collection[str]) -> str:
         if name in known:
             continue
         available = [words for words in _KEYWORDS.get(name, ()) if words.split("=")[0] in known]
-        available = available or [f"{close}=" for close in get_close_matches(name, known, n=1)]
+        if not available and name not in _ADVICE:
+            available = [f"{close}=" for close in get_close_matches(name, known, n=1)]
         if available or name in _ADVICE:
             hint = f"pass {' or '.join(available)}" if available else _ADVICE[name]
             names.setdefault(hint, []).append(name)

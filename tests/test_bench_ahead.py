@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import SingleDeviceSharding
 
-from bench import memory
+from bench import ahead, memory
 from bench.ahead import costs, line
 from bench.cases import CASES
 from bench.shapes import Shape
@@ -48,7 +48,17 @@ def test_the_linear_head_holds_less_than_logits(monkeypatch):
     held = memory.held(1024, 4000, 2**20, here())
     assert held["optax"] > 1024 * 4000 * 2
     assert held["jaxent"] < held["optax"] / 2
-    assert held["allowed"] == 2**20 + 4 * 64 * 4000 + 4 * 64 * 1024
+    assert held["allowed"] == 2**20 + 4 * 64 * 4000
+
+
+@pytest.mark.parametrize("missing", [NotImplementedError, RuntimeError])
+def test_without_a_compiler_the_command_says_what_installs_it(monkeypatch, missing):
+    def none(**description):
+        raise missing
+
+    monkeypatch.setattr(ahead.topologies, "get_topology_desc", none)
+    with pytest.raises(SystemExit, match="`make ahead` installs it"):
+        ahead.gpus("1x1x1")
 
 
 def test_each_size_is_varied_alone():

@@ -85,6 +85,12 @@ def test_changes_within_the_spread_are_none():
     assert results.changes(old.assign(low=old.ratio * 0.6), new).empty
 
 
+def test_results_without_a_cell_in_common_are_no_comparison():
+    old, new = frames()
+    with pytest.raises(SystemExit, match="nothing to compare"):
+        results.changes(old, new.assign(shape="another"))
+
+
 def test_the_command_line_compares(file, capsys):
     assert main(["--compare", str(file), str(file)]) == 0
     assert "no change beyond the spread" in capsys.readouterr().out

@@ -219,6 +219,16 @@ class TestMemory:
         # Beside what is allowed a few floats a row, and features.
         assert program.memory_analysis().temp_size_in_bytes < self.KERNEL + 1.1 * self.CHUNK
 
+    def test_by_default_a_chunk_has_rows_enough_for_a_fast_product(self):
+        """Though the budget of a small kernel would hold fewer with a softcap."""
+        x, W, y = (
+            np.zeros((1024, 2), np.float32),
+            np.zeros((2, 40000), np.float32),
+            np.zeros(1024, int),
+        )
+        mean = functools.partial(cross_entropy, softcap=30.0, reduction="mean")
+        assert "tensor<256x40000x" in jax.jit(jax.grad(mean)).lower(x, W, y).as_text()
+
     def test_a_bias_masks_the_kernel_without_a_copy_of_it(self):
         """Though its columns of bias −inf may hold NaN, which must not reach the features."""
         rows, D, V = 16, 64, 2**16

@@ -25,9 +25,7 @@ FIVE = np.array([0, 0, 0, 1, 0])
 THREE = np.array([[0.05, 0.95, 0], [0.1, 0.8, 0.1]])
 
 
-# Calls that a test makes: the tables below compute nothing when they are imported.
-
-
+# These return calls, so the tables below compute nothing when they are imported.
 def binary(probs, labels, **options):
     return partial(jaxent.binary_cross_entropy, np.array(probs), np.array(labels), **options)
 

@@ -15,7 +15,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from tests import makers
-from tests.cases import WITH_ALL_OPTIONS, Case
+from tests.cases import CASES, Case
 from tests.laws import (
     by_floats,
     every_total,
@@ -275,7 +275,7 @@ class TestVariants(chex.TestCase):
         with_jit=True, without_jit=True, with_device=True, without_device=True, with_pmap=True
     )
     def test_every_loss(self):
-        for case in WITH_ALL_OPTIONS:
+        for case in CASES:
             arrays = case.make(BATCH, np.float32)
             got = self.variant(case.function)(*arrays)
             want = case.function(*arrays)

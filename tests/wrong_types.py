@@ -135,6 +135,11 @@ WRONG = {
         "weights=",
     ),
     "from_logits": (lambda: classes(T, T, from_logits=True), TypeError, "from_logits", "softmax_"),
+    "from_logits of a loss that has logits": (
+        lambda: integer(Z, N, from_logits=True),
+        TypeError,
+        "pass logits to sigmoid_ and softmax_ functions",
+    ),
     "y_true and y_pred": (
         lambda: binary(y_true=N, y_pred=Z),
         TypeError,
