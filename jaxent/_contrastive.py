@@ -12,7 +12,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxent import _heads
 from jaxent._declare import TEMPERATURE, Reduction, loss
 from jaxent._inputs import expect_floating, option
-from jaxent._reduction import Reduced, reduce_total
+from jaxent._reduction import Reduced, count, reduce_total
 from jaxent.core import formulas
 from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.dtypes import common_dtype, compute_dtype
@@ -114,7 +114,7 @@ def info_nce(
         result = (result + losses_or_total(keys, queries)) / 2
     if reduction == "none":
         return result
-    return reduce_total(result, n, pairs.kept, pairs.weights, reduction)
+    return reduce_total(result, count(pairs.kept, n), pairs.kept, pairs.weights, reduction)
 
 
 def _similarity_head(x: Array, y: Array, kept: Array | None, operand_dtype: DTypeLike) -> Head:

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxent._classes import prepare_integer_labels
 from jaxent._declare import Reduction
 from jaxent._inputs import expect_floating, expect_shape, kept_mask
-from jaxent._reduction import Reduced, reduce_total, weighted
+from jaxent._reduction import Reduced, count, reduce_total, weighted
 from jaxent.core.chunked import Formula, per_row, summed
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 from jaxent.core.head import Head
@@ -159,7 +159,8 @@ def reduced_losses(
     result = losses_or_total(losses, heads, shape, inputs, options, max_logits_bytes, reduction)
     if reduction == "none":
         return result
-    return reduce_total(result, math.prod(shape), inputs.kept, inputs.weights, reduction)
+    kept = count(inputs.kept, math.prod(shape))
+    return reduce_total(result, kept, inputs.kept, inputs.weights, reduction)
 
 
 def losses_or_total(

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxent._declare import Reduction, loss
 from jaxent._inputs import expect_floating, fill_dropped, kept_mask
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.lower import total
+from jaxent.core.lower import plain, total
 from jaxent.core.mesh import select
 
 # An array, or a pair of a total and its divisor for reductions named "total_and_…".
@@ -73,35 +73,43 @@ def reduce(
     weights: ArrayLike | None,
     reduction: Reduction,
     valid: Array | None = None,
-    add_up: Callable[[Array], Array] = jnp.sum,
+    add_up: Callable[[Array, Array | None], tuple[Array, Array | None]] = plain.total,
 ) -> Reduced:
-    """Reduces losses. The mask `kept` (None: all) is False where a weight is 0."""
+    """Reduces losses. The mask `kept` (None: all) is False where a weight is 0.
+
+    `add_up` gives the total of the losses, and how many of `kept` are True.
+    """
     losses = weighted(losses, kept, weights, valid)
     if reduction == "none":
         return losses
-    return reduce_total(add_up(losses), losses.size, kept, weights, reduction)
+    uncounted = reduction == "sum" or (reduction == "total_and_weight" and weights is not None)
+    total, count = add_up(losses, None if uncounted else kept)
+    return reduce_total(total, losses.size if count is None else count, kept, weights, reduction)
 
 
 def reduce_total(
     total: Array,
-    size: int,
+    count: ArrayLike,
     kept: Array | None,
     weights: ArrayLike | None,
     reduction: Reduction,
 ) -> Reduced:
-    """The reduction, from the total Σ w ℓ of `size` losses, dropped ones included in `size`."""
+    """The reduction, from the total Σ w ℓ of the losses and the number of those kept."""
     if reduction == "sum":
         return total
     if reduction == "total_and_count":
-        integers = jax.dtypes.canonicalize_dtype(int)
-        return total, jnp.asarray(size, integers) if kept is None else jnp.sum(kept)
-    count = jnp.asarray(size, total.dtype) if kept is None else jnp.sum(kept).astype(total.dtype)
-    divisor = count
+        return total, jnp.asarray(count, jax.dtypes.canonicalize_dtype(int))
+    divisor = count = jnp.asarray(count, total.dtype)
     if reduction in ("weighted_mean", "total_and_weight") and weights is not None:
         divisor = jnp.sum(fill_dropped(jnp.asarray(weights, total.dtype), kept, 0))
     if reduction == "total_and_weight":
         return total, divisor
     return total / select(count == 0, 1, divisor)
+
+
+def count(kept: Array | None, size: int) -> ArrayLike:
+    """How many of so many losses are kept."""
+    return size if kept is None else jnp.sum(kept)
 
 
 def weighted(

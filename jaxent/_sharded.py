@@ -15,7 +15,7 @@ from jaxent._declare import NON_NEGATIVE, SMOOTHING, SOFTCAP, Reduction, loss
 from jaxent._heads import kernel_axis
 from jaxent._inputs import kept_mask
 from jaxent._linear import linear_softmax_cross_entropy
-from jaxent._reduction import Reduced, reduce_total
+from jaxent._reduction import Reduced, count, reduce_total
 from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.mesh import AxisName
 
@@ -141,7 +141,7 @@ def sharded_linear_softmax_cross_entropy(
         return result
     where, weights = given.get("where"), given.get("weights")
     kept = kept_mask(given["features"].shape[:-1], where, weights)
-    return reduce_total(result, given["labels"].size, kept, weights, reduction)
+    return reduce_total(result, count(kept, given["labels"].size), kept, weights, reduction)
 
 
 def _validate_mesh_axes(

@@ -173,11 +173,18 @@ def test_row_sum(shape, special):
 
 @pytest.mark.parametrize("special", [0.5, np.inf, -np.inf, np.nan], ids=str)
 @pytest.mark.parametrize("shape", [(), (3,), (9, 2), (0, 3), (64, 0), (64, 5, 3), (32,)], ids=str)
-def test_total_of_any_number_of_rows(shape, special):
-    x = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+def test_total_and_count_of_any_number_of_rows(shape, special):
+    rng = np.random.default_rng(0)
+    x, kept = rng.uniform(size=shape).astype(np.float32), rng.uniform(size=shape) < 0.6
     if x.size:
         x.flat[-1] = special
-    np.testing.assert_allclose(lower.total(jnp.asarray(x)), x.sum(dtype=np.float64), rtol=1e-6)
+    for total in (cpu.total, plain.total, lower.total):
+        sum_of_x, count = jax.jit(total)(jnp.asarray(x), kept)
+        np.testing.assert_allclose(sum_of_x, x.sum(dtype=np.float64), rtol=1e-6)
+        assert (count.dtype, count) == (jnp.int32, kept.sum())
+        sum_of_x, count = jax.jit(total)(jnp.asarray(x), None)
+        np.testing.assert_allclose(sum_of_x, x.sum(dtype=np.float64), rtol=1e-6)
+        assert count is None
 
 
 def test_a_sum_that_is_used_for_an_empty_batch():

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jaxent.core.lower import cpu, one_pass, plain
@@ -90,14 +91,16 @@ def _row_sum_jvp(primals, tangents):
 
 
 @jax.custom_jvp
-def total(x: Array) -> Array:
-    """Σ x over all axes."""
-    return _on_cpu(cpu.total, jnp.sum, x)
+def total(x: Array, kept: Array | None = None) -> tuple[Array, Array | None]:
+    """Σ x over all axes, and how many of the mask `kept` are True."""
+    return _on_cpu(cpu.total, plain.total, x, kept)
 
 
 @total.defjvp
 def _total_jvp(primals, tangents):
-    return total(*primals), jnp.sum(*tangents)
+    total_of_x, count = total(*primals)
+    count_dot = None if count is None else np.zeros(count.shape, jax.dtypes.float0)
+    return (total_of_x, count), (jnp.sum(tangents[0]), count_dot)
 
 
 def weigh(w: Array, x: Array) -> Array:

@@ -17,6 +17,7 @@ a loop the polynomial of `core.softplus` costs little.
 A function with a namesake in `lower.plain` returns its numbers. None of them is differentiated.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
@@ -117,20 +118,23 @@ def _rest(e: Array) -> Array:
 
 def row_sum(x: Array) -> Array:
     if known_at_most(x.shape[-1], _SHORT_ROW):
-        total, is_nan = _sum_of_pairs(x, x.ndim - 1)
+        total, is_nan = _sums_and_nan(x.ndim - 1, x)
         return select(is_nan, jnp.nan, total)
     if isinstance(x.shape[-1], int) and x.shape[-1] * x.dtype.itemsize > _LONG_ROW:
         return _sum_by_windows(x)
     return plain.row_sum(x)
 
 
-def total(x: Array) -> Array:
-    """Σ x over all axes. CPU: the library lacks its arithmetic, so rows are summed as computed."""
+def total(x: Array, kept: Array | None) -> tuple[Array, Array | None]:
+    """CPU: the library lacks its arithmetic, so rows are summed as computed."""
     if not (x.ndim and isinstance(x.shape[0], int) and x.shape[0] % (_DEVICES * _FOLD) == 0):
-        return jnp.sum(x)
-    folded = x.reshape(x.shape[0] // _FOLD, _FOLD, *x.shape[1:])
-    sums, are_nan = _sum_of_pairs(folded, 1)
-    return select(jnp.any(are_nan), jnp.nan, jnp.sum(sums))
+        return plain.total(x, kept)
+    shape = x.shape[0] // _FOLD, _FOLD, *x.shape[1:]
+    # A count of so few rows is an int8.
+    counted = [] if kept is None else [kept.reshape(shape).astype(jnp.int8)]
+    sums, are_nan, *counts = _sums_and_nan(1, x.reshape(shape), *counted)
+    count = jnp.sum(counts[0], dtype=int) if counts else None
+    return select(jnp.any(are_nan), jnp.nan, jnp.sum(sums)), count
 
 
 def other_exps(rows: Rows, y: Array, m: Array) -> Array:
@@ -238,19 +242,21 @@ def _is_scanned(x: Array) -> bool:
     return known_at_most(x.shape[-1], _SCANNED_ROW)
 
 
-def _sum_of_pairs(x: Array, axis: int) -> tuple[Array, Array]:
-    """Σ x and whether one of x is NaN, by one reduction.
+def _sums_and_nan(axis: int, x: Array, *counted: Array) -> Sequence[Array]:
+    """Σ x, whether one of x is NaN, and Σ of each of `counted`, by one reduction.
 
-    CPU: the library has no reduction of pairs, so XLA fuses it with what computes x. Devices that
-    share x out can still combine such a reduction. Both results must be used, or XLA crashes beside
-    an empty batch.
+    CPU: the library has no reduction of several arrays, so XLA fuses it with what computes x.
+    Devices that share x out can still combine such a reduction. All results must be used, or XLA
+    crashes beside an empty batch.
     """
 
     def add(a, b):
-        return a[0] + select(b[1], jnp.nan, b[0]), a[1] | b[1]
+        sums = (m + n for m, n in zip(a[2:], b[2:], strict=True))
+        return a[0] + select(b[1], jnp.nan, b[0]), a[1] | b[1], *sums
 
-    nothing = np.zeros((), x.dtype)[()], np.False_
-    return lax.reduce((x, jnp.isnan(x)), nothing, add, (axis,))
+    arrays = x, jnp.isnan(x), *counted
+    nothing = tuple(np.zeros((), array.dtype)[()] for array in arrays)
+    return lax.reduce(arrays, nothing, add, (axis,))
 
 
 def _sum_by_windows(x: Array) -> Array:

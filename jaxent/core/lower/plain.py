@@ -52,6 +52,11 @@ def row_sum(x: Array) -> Array:
     return jnp.sum(x, axis=-1)
 
 
+def total(x: Array, kept: Array | None) -> tuple[Array, Array | None]:
+    """Σ x over all axes, and how many of the mask `kept` are True."""
+    return jnp.sum(x), None if kept is None else jnp.sum(kept)
+
+
 def other_exps(rows: Rows, y: Array, m: Array) -> Array:
     """exp(z_j − m) of the classes j ≠ y, 0 for y; any finite numbers in the rows dropped."""
     _, e = rows.gaps_and_exps(m)
