@@ -7,7 +7,7 @@ RUN = $(VENV)/bin/python
 UNOPTIMIZED = JAX_DISABLE_MOST_OPTIMIZATIONS=1 JAX_COMPILATION_CACHE_DIR=$(VENV)/.compiled \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 
-.PHONY: train multilabel language-model mesh test test-all precision bench ahead compiled-ahead lint format clean
+.PHONY: train multilabel language-model grpo distillation mesh test test-all precision bench ahead compiled-ahead lint format clean
 
 train: $(VENV)/.examples  ## train a digit classifier, beside the same run with optax's loss
 	$(RUN) -m examples.digits
@@ -17,6 +17,12 @@ multilabel: $(VENV)/.examples  ## train ten imbalanced binary classifiers with p
 
 language-model: $(VENV)/.examples  ## train a small transformer, its logits never all held
 	$(RUN) -m examples.language_model
+
+grpo: $(VENV)/.examples  ## teach a small policy to add by reinforcement learning
+	$(RUN) -m examples.grpo
+
+distillation: $(VENV)/.examples  ## distil the transformer into a smaller one
+	$(RUN) -m examples.distillation
 
 mesh: $(VENV)/.examples  ## train the same over eight devices of a CPU, beside one
 	$(RUN) -m examples.mesh

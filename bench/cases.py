@@ -71,7 +71,7 @@ class Case:
         small = Shape("", rows=2, classes=3, features=5)
         sizes = {1: 1} | dict(zip(small[1:], shape[1:], strict=True))
         arrays = self.arrays(small, dtype)
-        return [jax.ShapeDtypeStruct([sizes[n] for n in x.shape], x.dtype) for x in arrays]
+        return [jax.ShapeDtypeStruct([sizes.get(n, n) for n in x.shape], x.dtype) for x in arrays]
 
     def call(self, function: Loss, *arrays: Any, **more: Any) -> Any:
         """Calls the function with arrays for inputs and options."""
@@ -102,15 +102,23 @@ def softmax_bonus(z, y, *, reduction):
 
 
 def linear_softmax_bonus(x, W, y, *, reduction):
-    stats, _ = jaxent.linear_softmax_stats(x, W, y)
+    stats = jaxent.linear_softmax_stats(x, W, y)
     return jaxent.reduce_losses(stats.nll - 0.01 * stats.entropy, reduction=reduction)
+
+
+def grpo(stats, old_log_probs, advantages):
+    return f.clipped(-stats.nll, old_log_probs, advantages)
+
+
+def linear_softmax_grpo(x, W, y, old, advantages, *, reduction):
+    return jaxent.linear_softmax_loss(grpo, x, W, y, old, advantages, reduction=reduction)
 
 
 def on_one_device(x, W, y, *, reduction):
     mesh = jax.make_mesh((1, 1), ("data", "vocab"))
-    return jaxent.sharded_linear_softmax_cross_entropy(
-        x, W, y, mesh=mesh, data_axis="data", vocab_axis="vocab", reduction=reduction
-    )
+    axes = {"data_axis": "data", "vocab_axis": "vocab"}
+    loss = jaxent.sharded(jaxent.linear_softmax_cross_entropy, mesh=mesh, **axes)
+    return loss(x, W, y, reduction=reduction)
 
 
 def optax_smoothed(z, t, label_smoothing):
@@ -148,6 +156,9 @@ CASES = (
          {"class_weights": i.class_weights}),
     Case(f"{INTEGER}, weights", (i.normal, i.labels),
          lambda z, y, weights: weights * f.integer(z, y), {"weights": i.row_weights}),
+    Case(f"{INTEGER}, top 8 of a teacher", (i.normal, i.few_labels), f.few,
+         {"label_probs": i.few_probs}),
+    Case("softmax_log_probs", (i.normal, i.labels), lambda z, y: -f.integer(z, y)),
     Case(DENSE, (i.normal, i.probs), f.dense),
     Case(f"{DENSE}, smoothing", (i.normal, i.probs), f.dense, {"label_smoothing": 0.1},
          optax=optax_smoothed),
@@ -161,6 +172,8 @@ CASES = (
     Case(FOCAL, (i.normal, i.bits), f.binary_focal),
     Case(f"{FOCAL}, alpha (RetinaNet)", (i.normal, i.bits), f.binary_focal, {"alpha": 0.25},
          optax=optax.losses.sigmoid_focal_loss),
+    Case("sigmoid_asymmetric_loss", (i.normal, i.bits), f.asymmetric,
+         {"gamma_pos": 1.0, "gamma_neg": 4.0, "margin": 0.05}),
     Case("binary_cross_entropy", (i.uniform, i.bits), f.binary_of_probs),
     Case("binary_focal_cross_entropy", (i.uniform, i.bits),
          lambda p, y: (y * (1 - p) + (1 - y) * p) ** f.GAMMA * f.binary_of_probs(p, y)),
@@ -180,6 +193,8 @@ CASES = (
     Case("softmax_kl_divergence", (i.normal, i.normal), f.softmax_kl),
     Case("softmax_kl_divergence, temperature (distillation)", (i.normal, i.normal), f.softmax_kl,
          {"temperature": 2.0}),
+    Case("softmax_jensen_shannon_divergence, beta (GKD)", (i.normal, i.normal),
+         f.generalized_jensen_shannon, {"beta": 0.1}),
     Case("squared_error", (i.normal, i.normal), lambda x, t: (x - t) ** 2),
     Case("reduce_losses, weights and mask", (i.normal,),
          lambda losses, weights, where: jnp.where(where, weights * losses, 0),
@@ -189,11 +204,21 @@ CASES = (
     Case(f"{HEAD}, softcap and z-loss (Gemma)", (i.features, i.kernel, i.labels),
          lambda x, W, y, softcap, z_loss: f.integer(f.logits(x, W, softcap), y, z_loss=z_loss),
          {"softcap": 30.0, "z_loss": 1e-4}),
-    Case(f"sharded_{HEAD}, one device", (i.features, i.kernel, i.labels),
+    Case(f"sharded, {HEAD} on one device", (i.features, i.kernel, i.labels),
          lambda x, W, y: f.integer(f.logits(x, W), y), function=on_one_device,
          optax=lambda x, W, y: optax_integer(x @ W, y)),
     Case("linear_softmax_focal_loss", (i.features, i.kernel, i.labels),
          lambda x, W, y: f.focal(f.logits(x, W), y)),
+    Case("linear_softmax_log_probs", (i.features, i.kernel, i.labels),
+         lambda x, W, y: -f.integer(f.logits(x, W), y)),
+    Case("linear_softmax_loss, GRPO",
+         (i.features, i.kernel, i.labels, i.old_log_probs, i.advantages),
+         lambda x, W, y, *rows: f.clipped(-f.integer(f.logits(x, W), y), *rows),
+         function=linear_softmax_grpo),
+    Case("linear_softmax_jensen_shannon_divergence, beta (GKD)",
+         (i.features, i.kernel, i.features, i.kernel),
+         lambda x, W, t, U, beta: f.generalized_jensen_shannon(
+             f.logits(x, W), f.logits(t, U), beta), {"beta": 0.1}),
     Case("linear_softmax_kl_divergence", (i.features, i.kernel, i.features, i.kernel),
          lambda x, W, t, U: f.softmax_kl(f.logits(x, W), f.logits(t, U))),
     Case("linear_softmax_stats, entropy bonus", (i.features, i.kernel, i.labels),
@@ -201,5 +226,6 @@ CASES = (
     Case("info_nce, one way (MoCo)", (i.unit, i.queue), f.info_nce, {"temperature": 0.07}),
     Case("info_nce, both ways (CLIP)", (i.unit, i.unit), f.info_nce,
          {"temperature": 0.07, "symmetric": True}),
+    Case("siglip_loss", (i.unit, i.unit), f.siglip, {"scale": 10.0, "bias": -10.0}),
 )
 # fmt: on

@@ -45,6 +45,18 @@ def focal(z, y):
     return (1 - jnp.exp(-nll)) ** GAMMA * nll
 
 
+def few(z, y, label_probs):
+    """Cross-entropy with a distribution over a few classes of each row."""
+    log_p = jnp.take_along_axis(log_softmax(z), y, axis=-1)
+    return -jnp.sum(label_probs * log_p, axis=-1)
+
+
+def clipped(log_probs, old_log_probs, advantages):
+    """The clipped loss of PPO and GRPO."""
+    ratio = jnp.exp(log_probs - old_log_probs)
+    return -jnp.minimum(ratio * advantages, jnp.clip(ratio, 0.8, 1.2) * advantages)
+
+
 def bonus(z, y):
     """Cross-entropy minus a hundredth of the entropy."""
     log_p = log_softmax(z)
@@ -89,6 +101,24 @@ def jensen_shannon(p, t):
 
 def softmax_kl(z, t, temperature=1.0):
     return kl_of_logs(log_softmax(z / temperature), log_softmax(t / temperature))
+
+
+def generalized_jensen_shannon(z, t, beta):
+    log_p, log_t = log_softmax(z), log_softmax(t)
+    log_m = logsumexp(jnp.stack([log_p + jnp.log1p(-beta), log_t + jnp.log(beta)]), axis=0)
+    return beta * kl_of_logs(log_m, log_t) + (1 - beta) * kl_of_logs(log_m, log_p)
+
+
+def asymmetric(z, y, gamma_pos, gamma_neg, margin):
+    p = sigmoid(z)
+    shifted = jnp.maximum(p - margin, 0)
+    positive = -y * (1 - p) ** gamma_pos * log_sigmoid(z)
+    return positive - (1 - y) * shifted**gamma_neg * jnp.log1p(-shifted)
+
+
+def siglip(queries, keys, scale, bias):
+    z = scale * logits(queries, keys.T) + bias
+    return -jnp.sum(log_sigmoid(jnp.where(jnp.eye(*z.shape, dtype=bool), z, -z)), axis=-1)
 
 
 def logits(x, W, softcap=None):

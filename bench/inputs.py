@@ -39,6 +39,24 @@ def labels(rng, shape):
     return rng.integers(shape.classes, size=shape.rows, dtype=np.int32)
 
 
+def few_labels(rng, shape):
+    """The eight classes that a teacher likes best."""
+    return rng.integers(shape.classes, size=(shape.rows, 8), dtype=np.int32)
+
+
+def few_probs(rng, shape):
+    return rng.dirichlet(np.ones(8), shape.rows).astype(np.float32)
+
+
+def advantages(rng, shape):
+    return rng.standard_normal(shape.rows, dtype=np.float32)
+
+
+def old_log_probs(rng, shape):
+    """Of labels that are drawn without regard to the logits."""
+    return -np.log(shape.classes) - 0.5 + 0.1 * advantages(rng, shape)
+
+
 def labels_of_kept(rng, shape):
     return rng.integers(kept_classes(shape), size=shape.rows, dtype=np.int32)
 

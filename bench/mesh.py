@@ -78,21 +78,20 @@ def compiled(target: Target) -> Any:
     def like(shape, dtype, *spec):
         return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, P(*spec)))
 
-    loss = partial(
-        jaxent.sharded_linear_softmax_cross_entropy,
+    loss = jaxent.sharded(
+        jaxent.linear_softmax_cross_entropy,
         mesh=mesh,
         data_axis="data",
         vocab_axis="vocab",
         feature_axis=target.feature_axis,
-        reduction="mean",
-        max_logits_bytes=2**40,
     )
+    mean = partial(loss, reduction="mean", max_logits_bytes=2**40)
     arguments = (
         like((target.rows, target.features), "bfloat16", "data"),
         like((target.features, target.classes), "bfloat16", target.feature_axis, "vocab"),
         like((target.rows,), "int32", "data"),
     )
-    return jax.jit(jax.value_and_grad(loss, (0, 1))).trace(*arguments).lower().compile()
+    return jax.jit(jax.value_and_grad(mean, (0, 1))).trace(*arguments).lower().compile()
 
 
 def sent(text: str) -> dict[str, tuple[int, int]]:

@@ -90,8 +90,8 @@ class Model(eqx.Module):
     blocks: list[Block]
     norm: eqx.nn.LayerNorm
 
-    def __init__(self, key: Array):
-        for_tokens, for_positions, *for_blocks = jax.random.split(key, 2 + BLOCKS)
+    def __init__(self, key: Array, blocks: int = BLOCKS):
+        for_tokens, for_positions, *for_blocks = jax.random.split(key, 2 + blocks)
         self.embedding = jax.random.normal(for_tokens, (VOCABULARY, WIDTH)) / np.sqrt(WIDTH)
         self.positions = jax.random.normal(for_positions, (CONTEXT, WIDTH)) / np.sqrt(WIDTH)
         self.blocks = [Block(key) for key in for_blocks]

@@ -45,14 +45,10 @@ def losses_on_one_device(text: Text, steps: int) -> np.ndarray:
 
 def losses_on_a_mesh(text: Text, steps: int) -> np.ndarray:
     mesh = mesh_of_cpus()
-    loss = functools.partial(
-        jaxent.sharded_linear_softmax_cross_entropy,
-        mesh=mesh,
-        data_axis="data",
-        vocab_axis="vocab",
-        z_loss=Z_LOSS,
-        reduction="mean",
+    sharded = jaxent.sharded(
+        jaxent.linear_softmax_cross_entropy, mesh=mesh, data_axis="data", vocab_axis="vocab"
     )
+    loss = functools.partial(sharded, z_loss=Z_LOSS, reduction="mean")
     by_data = NamedSharding(mesh, PartitionSpec("data"))
     model = placed(mesh, Model(jax.random.key(0)))
     place = functools.partial(jax.device_put, device=by_data)

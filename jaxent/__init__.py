@@ -1,18 +1,23 @@
 """The cross-entropy family of losses as pure JAX functions.
 
 Binary logits          sigmoid_binary_cross_entropy  sigmoid_focal_loss
+                       sigmoid_asymmetric_loss
 Class logits           softmax_cross_entropy  softmax_cross_entropy_with_integer_labels
-                       softmax_focal_loss  poly_loss_cross_entropy
+                       softmax_focal_loss  poly_loss_cross_entropy  softmax_log_probs
 Probabilities          binary_cross_entropy  binary_focal_cross_entropy
                        categorical_cross_entropy  categorical_cross_entropy_with_integer_labels
-Two distributions      softmax_kl_divergence  kl_divergence  kl_divergence_with_log_targets
+Two distributions      softmax_kl_divergence  softmax_jensen_shannon_divergence
+                       kl_divergence  kl_divergence_with_log_targets
                        generalized_kl_divergence  jensen_shannon_divergence
 Entropy                softmax_entropy  sigmoid_entropy  entropy  self_information
 Regression             squared_error
 Large vocabularies     linear_softmax_cross_entropy  linear_softmax_focal_loss
-                       linear_softmax_kl_divergence  sharded_linear_softmax_cross_entropy
-Contrastive            info_nce
-Your own loss          softmax_stats  linear_softmax_stats  SoftmaxStats  reduce_losses
+                       linear_softmax_log_probs  linear_softmax_kl_divergence
+                       linear_softmax_jensen_shannon_divergence
+On a mesh              sharded
+Contrastive            info_nce  siglip_loss
+Your own loss          softmax_stats  linear_softmax_stats  SoftmaxStats
+                       linear_softmax_loss  reduce_losses
 
 Every function works under jit, vmap, grad, jvp and their compositions. It computes in float32, or
 in float64 if an input is float64, and returns nats. A gradient has the dtype of its input. JAX
@@ -59,23 +64,27 @@ Several functions share these arguments:
 Under `jax.jit`, bind arguments that are not arrays first:
 `jax.jit(functools.partial(jaxent.softmax_cross_entropy, reduction="mean"))`.
 Arrays may be sharded over a mesh of Auto or Explicit axes.
-`sharded_linear_softmax_cross_entropy` shards the work of a linear loss over a mesh in one call.
+`sharded` shards the work of a linear or contrastive loss over a mesh in one call.
 """
 
-from jaxent._contrastive import info_nce
-from jaxent._distillation import linear_softmax_kl_divergence
+from jaxent._contrastive import info_nce, siglip_loss
+from jaxent._distillation import (
+    linear_softmax_jensen_shannon_divergence,
+    linear_softmax_kl_divergence,
+)
 from jaxent._divergence import (
     generalized_kl_divergence,
     jensen_shannon_divergence,
     kl_divergence,
     kl_divergence_with_log_targets,
-    softmax_kl_divergence,
 )
 from jaxent._information import entropy, self_information, sigmoid_entropy, softmax_entropy
 from jaxent._linear import (
     linear_softmax_cross_entropy,
     linear_softmax_focal_loss,
 )
+from jaxent._linear_loss import linear_softmax_loss
+from jaxent._log_probs import linear_softmax_log_probs, softmax_log_probs
 from jaxent._probability import (
     binary_cross_entropy,
     binary_focal_cross_entropy,
@@ -84,13 +93,21 @@ from jaxent._probability import (
 )
 from jaxent._reduction import reduce_losses
 from jaxent._regression import squared_error
-from jaxent._sharded import sharded_linear_softmax_cross_entropy
-from jaxent._sigmoid import sigmoid_binary_cross_entropy, sigmoid_focal_loss
+from jaxent._sharded import sharded
+from jaxent._sigmoid import (
+    sigmoid_asymmetric_loss,
+    sigmoid_binary_cross_entropy,
+    sigmoid_focal_loss,
+)
 from jaxent._softmax import (
     poly_loss_cross_entropy,
     softmax_cross_entropy,
     softmax_cross_entropy_with_integer_labels,
     softmax_focal_loss,
+)
+from jaxent._softmax_divergence import (
+    softmax_jensen_shannon_divergence,
+    softmax_kl_divergence,
 )
 from jaxent._statistics import linear_softmax_stats, softmax_stats
 from jaxent.core.stats import SoftmaxStats
@@ -111,12 +128,17 @@ __all__ = [
     "kl_divergence_with_log_targets",
     "linear_softmax_cross_entropy",
     "linear_softmax_focal_loss",
+    "linear_softmax_jensen_shannon_divergence",
     "linear_softmax_kl_divergence",
+    "linear_softmax_log_probs",
+    "linear_softmax_loss",
     "linear_softmax_stats",
     "poly_loss_cross_entropy",
     "reduce_losses",
     "self_information",
-    "sharded_linear_softmax_cross_entropy",
+    "sharded",
+    "siglip_loss",
+    "sigmoid_asymmetric_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_entropy",
     "sigmoid_focal_loss",
@@ -124,7 +146,9 @@ __all__ = [
     "softmax_cross_entropy_with_integer_labels",
     "softmax_entropy",
     "softmax_focal_loss",
+    "softmax_jensen_shannon_divergence",
     "softmax_kl_divergence",
+    "softmax_log_probs",
     "softmax_stats",
     "squared_error",
 ]

@@ -24,7 +24,7 @@ from jaxent._inputs import (
     option,
 )
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.labels import smooth
+from jaxent.core.labels import spread, target
 from jaxent.core.mesh import AxisName, select, sum_over
 from jaxent.core.rows import Rows
 
@@ -110,6 +110,41 @@ def prepare_integer_labels(
     return select(valid, labels, 0).astype(jnp.int32), valid
 
 
+def prepare_label_probs(
+    name: str, labels: ArrayLike, label_probs: ArrayLike, shape: tuple[int, ...], kept: Array | None
+) -> tuple[Array, Array, Array]:
+    """Class numbers (..., K), their probabilities, and the mask (...) of rows with valid ones.
+
+    `shape` is the shape (..., V) of the logits, those of the argument `name`. A label of −1 is no
+    class, and its probability becomes 0.
+    """
+    labels, probs = jnp.asarray(labels), jnp.asarray(label_probs)
+    expect_integer("labels", labels)
+    expect_real("label_probs", probs)
+    if labels.ndim != len(shape) or labels.shape[:-1] != shape[:-1]:
+        rows = ", ".join(map(str, shape[:-1]))
+        raise ValueError(
+            f"labels must have the shape ({rows}{', ' if rows else ''}K) of the rows of {name} and"
+            f" K classes where label_probs is given, got {labels.shape}"
+        )
+    expect_shape("label_probs", probs, labels.shape, "labels")
+    if labels.dtype.itemsize < 4:
+        labels = labels.astype(jnp.int32)
+    is_class = (labels >= 0) & (labels < shape[-1])
+    valid = jnp.all(is_class | (labels == -1), axis=-1)
+    kept = valid if kept is None else valid & kept
+    probs = fill_dropped(select(is_class, probs, jnp.zeros((), probs.dtype)), kept, 0)
+    return select(is_class, labels, -1).astype(jnp.int32), probs, valid
+
+
+def few_classes(
+    name: str, labels: ArrayLike, label_probs: ArrayLike, rows: Rows
+) -> tuple[Array, Array]:
+    """The distribution (..., V) over a few classes of each row, and the mask of valid rows."""
+    y, probs, valid = prepare_label_probs(name, labels, label_probs, rows.shape, rows.kept)
+    return rows.removed(spread(rows, y, probs.astype(compute_dtype(rows.values, probs)))), valid
+
+
 def prepare_class_values(
     name: str, values: ArrayLike, like: Rows, axis: Axis, shape: tuple[int, ...], source: str
 ) -> Array:
@@ -132,11 +167,8 @@ def targets(
     """Labels (..., V) that are distributions: masked, then smoothed, then weighted by class."""
     t = prepare_class_values("labels", labels, rows, axis, shape, "logits")
     dtype = compute_dtype(rows.values, t)
-    smoothing = option("label_smoothing", label_smoothing, dtype)
-    if smoothing is not None:
-        t = smooth(t, smoothing, uniform(rows, dtype))
     by_class = class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
-    return t if by_class is None else t.astype(dtype) * rows.class_weights(by_class, dtype)
+    return target(rows, t, by_class, option("label_smoothing", label_smoothing, dtype))
 
 
 def class_vector(
@@ -149,8 +181,3 @@ def class_vector(
     expect_real(name, vector)
     expect_shape(name, vector, (classes,), "one number per class")
     return vector.astype(dtype)
-
-
-def uniform(rows: Rows, dtype: DTypeLike) -> Array:
-    """The uniform distribution over the kept classes of each row."""
-    return rows.class_weights(None, dtype) / rows.kept_count(dtype)[..., None]

@@ -6,27 +6,26 @@ compiled program. So an eager call runs one program, not one for each operation.
 
 import functools
 import inspect
-import operator
 from collections.abc import Callable, Collection
-from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar, get_args
+from dataclasses import dataclass
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import Mesh
 
 from jaxent import _habits
 from jaxent._explicit import with_explicit_axes
+from jaxent._static import STATIC
+from jaxent._static import Axis as Axis
+from jaxent._static import Reduction as Reduction
 from jaxent.core.dtypes import compute_dtype, in_float64
 from jaxent.core.lower import as_rounded
-from jaxent.core.mesh import AxisName
 from jaxent.core.stats import KEPT_FOR_BACKWARD
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Axis = int | tuple[int, ...] | None
-Reduction = Literal["none", "sum", "mean", "weighted_mean", "total_and_count", "total_and_weight"]
 
 
 class Number(NamedTuple):
@@ -36,6 +35,15 @@ class Number(NamedTuple):
     high: float
     range_text: str
     idle: float | None = None  # the number at which the option does nothing
+    constants: tuple[float, ...] = ()  # the numbers for which the loss is another formula
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Constant:
+    """A Python number that is a constant of the program."""
+
+    value: float
 
 
 _NORMAL = 2.0**-126  # the smallest normal float32: XLA's CPU compiler flushes smaller numbers to 0
@@ -45,6 +53,8 @@ ANY = Number(-np.inf, np.inf, "a number", idle=0)
 NON_NEGATIVE = Number(0, np.inf, "at least 0", idle=0)
 SMOOTHING = FRACTION._replace(idle=0)
 POS_WEIGHT = NON_NEGATIVE._replace(idle=1)
+MARGIN = Number(0, 1 - 2.0**-24, "in [0, 1)", idle=0)
+MIXTURE = FRACTION._replace(constants=(0.0, 1.0))
 TEMPERATURE = Number(_NORMAL, np.inf, "above 0 (2**-126 or more)", idle=1)
 SOFTCAP = Number(_NORMAL, 2.0**127, "above 0 and finite (2**-126 to 2**127)")
 
@@ -92,6 +102,9 @@ def loss(
             _habits.expect_predictions_first(list(parameters)[:2], arguments)
             given = {}
             for name, value in arguments.items():
+                if isinstance(value, Constant):
+                    given[name] = value
+                    continue
                 if name in STATIC:
                     given[name] = _validate_static(name, value, function.__name__)
                     continue
@@ -105,18 +118,29 @@ def loss(
                 given.setdefault(name, parameters[name].default)
             return compiled(**given)
 
+        vars(call)["numbers"] = numbers
         return call
 
     return declare
 
 
+def numbers_of(function: Callable[..., Any]) -> dict[str, Number]:
+    """The ranges of the numeric options of a public loss."""
+    return getattr(function, "numbers", {})
+
+
 def _rounded_and_widened(arguments: dict[str, Any], options: Collection[str]) -> dict[str, Any]:
     """The arrays, rounded to their dtypes. One float64 array, options aside, makes all float64."""
-    arrays = {name: as_rounded(x) for name, x in arguments.items() if x is not None}
+    constants = {name: x for name, x in arguments.items() if isinstance(x, Constant)}
+    arrays = {name: as_rounded(x) for name, x in arguments.items() if _is_array(x)}
     wide = compute_dtype(*(x for name, x in arrays.items() if name not in options))
     if wide == jnp.float64:
         arrays = {name: in_float64(x) for name, x in arrays.items()}
-    return dict.fromkeys(arguments) | arrays
+    return dict.fromkeys(arguments) | arrays | constants
+
+
+def _is_array(x: Any) -> bool:
+    return x is not None and not isinstance(x, Constant)
 
 
 def _validate_static(name: str, value: Any, function: str) -> Any:
@@ -141,6 +165,8 @@ def _validate_number(name: str, value: Any, number: Number) -> Any:
     known = isinstance(value, float | np.ndarray | np.generic)
     if known and not np.all((np.asarray(value) >= number.low) & (np.asarray(value) <= number.high)):
         raise ValueError(f"{name} must be {number.range_text}, got {value!r}")
+    if isinstance(value, float) and value in number.constants:
+        return Constant(value)
     return None if isinstance(value, float) and value == number.idle else value
 
 
@@ -172,91 +198,3 @@ def _validate_array_like(name: str, value: Any) -> Any:
             raise ValueError(f"{name} must be floating to hold integers that {dtype} cannot")
         return clipped.astype(dtype)
     return value
-
-
-def _validate_axis(argument: str, axis: Any) -> Axis:
-    if axis is None:
-        return None
-    if isinstance(axis, tuple):
-        return tuple(_validate_axis_number(argument, a) for a in axis)
-    return _validate_axis_number(argument, axis)
-
-
-def _validate_axis_number(argument: str, axis: Any) -> int:
-    wrong = TypeError(
-        f"{argument} must be an int, a tuple of ints or None, got {axis!r}."
-        " Masks, weights and options go by name"
-    )
-    if isinstance(axis, bool):
-        raise wrong
-    try:
-        return operator.index(axis)
-    except TypeError:
-        raise wrong from None
-
-
-def _validate_reduction(reduction: Any) -> str:
-    if not isinstance(reduction, str):
-        raise TypeError(f'reduction must be a string, got {reduction!r}. For no reduction, "none"')
-    if reduction not in get_args(Reduction):
-        hint = _habits.reduction_hint(reduction)
-        raise ValueError(f"reduction must be one of {get_args(Reduction)}, got {reduction!r}{hint}")
-    return reduction
-
-
-def _validate_max_logits_bytes(size: Any) -> int | None:
-    if size is None:
-        return None
-    if isinstance(size, bool) or not hasattr(size, "__index__"):
-        raise TypeError(f"max_logits_bytes must be an int or None, got {size!r}")
-    size = operator.index(size)
-    if size < 1:
-        raise ValueError(f"max_logits_bytes must be positive, got {size}")
-    return size
-
-
-def _validate_operand_dtype(dtype: Any) -> Any:
-    if dtype is None:
-        return None
-    try:
-        known = jnp.dtype(dtype)
-    except TypeError:
-        raise TypeError(f"operand_dtype must be a dtype or None, got {dtype!r}") from None
-    if not jnp.issubdtype(known, jnp.floating):
-        raise TypeError(f"operand_dtype must be floating, got {known}")
-    return known
-
-
-def _validate_symmetric(symmetric: Any) -> bool:
-    if not isinstance(symmetric, bool):
-        raise TypeError(f"symmetric must be True or False, got {symmetric!r}")
-    return symmetric
-
-
-def _validate_mesh_axis(argument: str, axis: Any) -> AxisName:
-    names = axis if isinstance(axis, tuple) else (axis,)
-    if axis is not None and not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{argument} must be a name, a tuple of names or None, got {axis!r}")
-    return axis
-
-
-def _validate_mesh(mesh: Any) -> Mesh:
-    if not isinstance(mesh, Mesh):
-        raise TypeError(f"mesh must be a jax.sharding.Mesh, got {type(mesh).__name__}: {mesh!r}")
-    return mesh
-
-
-# The static arguments of a program, with the functions that validate them.
-STATIC: dict[str, Callable[[Any], Any]] = {
-    "axis": functools.partial(_validate_axis, "axis"),
-    "target_axis": functools.partial(_validate_axis, "target_axis"),
-    "operand_dtype": _validate_operand_dtype,
-    "mesh": _validate_mesh,
-    **{
-        argument: functools.partial(_validate_mesh_axis, argument)
-        for argument in ("axis_name", "data_axis", "vocab_axis", "feature_axis")
-    },
-    "reduction": _validate_reduction,
-    "max_logits_bytes": _validate_max_logits_bytes,
-    "symmetric": _validate_symmetric,
-}

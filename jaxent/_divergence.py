@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._declare import TEMPERATURE, Axis, Reduction, loss
-from jaxent._inputs import expect_real, expect_shape, option
+from jaxent._declare import Axis, Reduction, loss
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.divergence import (
     generalized_kl_terms,
     js_terms,
     kl_terms,
     kl_terms_of_logs,
-    softmax_kl,
 )
-from jaxent.core.dtypes import compute_dtype
 from jaxent.core.lower import row_sum, settled
-from jaxent.core.mesh import AxisName
 
 
 @loss()
@@ -157,68 +152,6 @@ def generalized_kl_divergence(
     """
     inputs = "log_predictions", log_predictions, "targets", targets
     return _summed_terms(generalized_kl_terms, *inputs, axis, where, weights, reduction)
-
-
-@loss(temperature=TEMPERATURE)
-def softmax_kl_divergence(
-    logits: ArrayLike,
-    target_logits: ArrayLike,
-    axis: Axis = -1,
-    where: ArrayLike | None = None,
-    *,
-    temperature: ArrayLike | None = None,
-    axis_name: AxisName = None,
-    weights: ArrayLike | None = None,
-    reduction: Reduction = "none",
-) -> Reduced:
-    r"""Kullback–Leibler divergence of softmax(target_logits) from softmax(logits): distillation.
-
-    With z the logits, y the target logits, p = softmax(z/T) and t = softmax(y/T):
-
-        ℓ = Σ_j t_j (log t_j − log p_j)        ∂ℓ/∂z_j = (p_j − t_j)/T
-
-    Args:
-      logits: the student's, `(..., V, ...)` floating.
-      target_logits: the teacher's, of the same shape. They have a gradient, too: stop it with
-        `jax.lax.stop_gradient` if the teacher is fixed.
-      axis: the class axis or axes.
-      where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes of
-        both.
-      temperature: T > 0. Hinton multiplies the loss by T² to keep the size of its gradient. This
-        function does not.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
-      weights: `(...)`, one per row.
-      reduction: see `jaxent`.
-
-    Returns:
-      `(...)` in nats, at least 0, or the result of `reduction`. +inf where the student's logit is
-      −inf and the teacher's is not.
-
-    Raises: as `kl_divergence`; ValueError for a temperature that is not above 0.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> import jaxent
-      >>> student, teacher = jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 2.001, 3.0])
-      >>> print(jaxent.softmax_kl_divergence(student, teacher))
-      9.24e-08
-
-    Numerics: each term is at least 0, so nothing cancels between them. Two float32 rows
-    1e-4 apart have a divergence of 4e-9, correct to three digits.
-
-    Differentiable: in both modes, to any order, by both logits and `temperature`.
-
-    References: Hinton et al., "Distilling the knowledge in a neural network", 2015.
-    """
-    rows = _classes.prepare_rows("logits", logits, axis, where, weights, axis_name)
-    target_logits = jnp.asarray(target_logits)
-    expect_real("target_logits", target_logits)
-    expect_shape("target_logits", target_logits, jnp.shape(logits), "logits")
-    target_rows = replace(rows, values=_classes.class_axis_last(target_logits, axis))
-    dtype = compute_dtype(rows.values, target_logits)
-    divisor = option("temperature", temperature, dtype)
-    pair = (r.computed_in(dtype).at_temperature(divisor) for r in (rows, target_rows))
-    return reduce(softmax_kl(*pair), rows.kept, weights, reduction)
 
 
 @loss()

@@ -30,7 +30,7 @@ def with_explicit_axes(function: Callable[..., Any], static: Collection[str]) ->
         mesh = next(filter(_explicit_axes, (*meshes, jax.sharding.get_abstract_mesh())), None)
         if mesh is None:
             return function(**arguments)
-        fixed = {name: x for name, x in arguments.items() if x is None or name in static}
+        fixed = {n: x for n, x in arguments.items() if n in static or not jax.tree.leaves(x)}
         arrays = {name: x for name, x in arguments.items() if name not in fixed}
         types = {name: jax.typeof(x) for name, x in arrays.items()}
         first = next(iter(arguments))

@@ -1,20 +1,18 @@
 """Validates the arguments of linear heads, and computes their losses in chunks of rows."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.dtypes import TypePromotionError
 from jax.typing import ArrayLike, DTypeLike
 
-from jaxent._classes import prepare_integer_labels
 from jaxent._declare import Reduction
-from jaxent._inputs import expect_floating, expect_shape, kept_mask
+from jaxent._inputs import expect_floating, expect_shape, fill_dropped, kept_mask
 from jaxent._reduction import Reduced, count, reduce_total, weighted
 from jaxent.core.chunked import Formula, per_row, summed
 from jaxent.core.dtypes import common_dtype, compute_dtype, widen
@@ -34,18 +32,22 @@ SYMBOLIC_SIZE, SYMBOLIC_ROWS = 2**17, 2**10
 OPTIONS_WITH_TEMPORARIES = frozenset(
     ["softcap", "target_softcap", "temperature", "label_smoothing"]
 )
-# A formula: logits, labels and options to one loss per row.
-Losses = Callable[..., Array]
 Options = dict[str, Any]
 
 
 class RowInputs(NamedTuple):
-    """The arguments with one number per row, (N,) each. An absent one is None."""
+    """The arguments with something for each row, (N, ...) each. An absent one is None.
+
+    Labels are class numbers (N,), or distributions (N, V), or class numbers (N, K) that have the
+    probabilities `label_probs` (N, K).
+    """
 
     labels: Any
     valid: Any
     kept: Any
     weights: Any
+    label_probs: Any = None
+    further: tuple[Any, ...] = ()  # those of a formula of the user's
 
     @property
     def feature_mask(self) -> Array | None:
@@ -108,19 +110,22 @@ def expect_common_dtype(name: str, x: Array, other: str, y: Array) -> None:
 
 
 def prepare_row_inputs(
-    labels: ArrayLike | None,
-    shape: tuple[int, ...],
-    classes: int,
-    where: ArrayLike | None,
-    weights: ArrayLike | None,
+    shape: tuple[int, ...], where: ArrayLike | None, weights: ArrayLike | None
 ) -> RowInputs:
-    """Validates labels, `where` and `weights` of one shape, and flattens them."""
-    kept, valid = kept_mask(shape, where, weights), None
-    if labels is not None:
-        labels, valid = prepare_integer_labels("features", labels, (*shape, classes), axis=None)
-    # Wide weights have wide gradients. Those are multiplied by a cotangent before they are rounded.
-    arrays = labels, valid, kept, None if weights is None else widen(jnp.asarray(weights))
-    return RowInputs(*(None if x is None else x.reshape(-1) for x in arrays))
+    """Validates `where` and `weights` of the rows' shape, and flattens them."""
+    kept = kept_mask(shape, where, weights)
+    kept = None if kept is None else kept.reshape(-1)
+    return RowInputs(None, None, kept, None if weights is None else flat(weights, shape))
+
+
+def flat(x: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """An array (*shape, ...) with one axis of rows. Floating ones are widened.
+
+    Wide arrays have wide gradients. Those are multiplied by a cotangent before they are rounded.
+    """
+    x = jnp.asarray(x)
+    x = widen(x) if jnp.issubdtype(x.dtype, jnp.floating) else x
+    return x.reshape(math.prod(shape), *x.shape[len(shape) :])
 
 
 def rows_per_chunk(heads: tuple[Head, ...], options: Options, max_logits_bytes: int | None) -> int:
@@ -147,38 +152,45 @@ def _size_or_estimate(n: int) -> int:
 
 
 def reduced_losses(
-    losses: Losses,
+    losses: Formula,
     heads: tuple[Head, ...],
     shape: tuple[int, ...],
     inputs: RowInputs,
     options: Options,
     max_logits_bytes: int | None,
     reduction: Reduction,
-) -> Reduced:
-    """The losses of rows of a shape, reduced. Their logits exist for one chunk at a time."""
-    result = losses_or_total(losses, heads, shape, inputs, options, max_logits_bytes, reduction)
+) -> tuple[Reduced, Any]:
+    """The losses of rows of a shape, reduced, and the by-products of the rows.
+
+    The formula `losses` gives (losses, by-products). Logits exist for one chunk at a time.
+    """
+    result, by_products = losses_or_total(
+        losses, heads, shape, inputs, options, max_logits_bytes, reduction
+    )
     if reduction == "none":
-        return result
+        return result, by_products
     kept = count(inputs.kept, math.prod(shape))
-    return reduce_total(result, kept, inputs.kept, inputs.weights, reduction)
+    return reduce_total(result, kept, inputs.kept, inputs.weights, reduction), by_products
 
 
 def losses_or_total(
-    losses: Losses,
+    losses: Formula,
     heads: tuple[Head, ...],
     shape: tuple[int, ...],
     inputs: RowInputs,
     options: Options,
     max_logits_bytes: int | None,
     reduction: Reduction,
-) -> Array:
-    """The weighted losses of the rows for the reduction "none", and their total for any other."""
+) -> tuple[Array, Any]:
+    """The weighted losses for the reduction "none", or their total, and the by-products."""
     formula = partial(_weighted_losses, losses)
     chunk = rows_per_chunk(heads, options, max_logits_bytes)
     if reduction == "none":
         return per_row_in_chunks(formula, chunk, heads, shape, inputs, options)
+    n = heads[0].features.shape[0]
     heads, inputs = pad_to_chunks(chunk, heads, inputs)
-    return summed(formula, chunk, heads, inputs.feature_mask, inputs, options)
+    total, by_products = summed(formula, chunk, heads, inputs.feature_mask, inputs, options)
+    return total, _unpadded(by_products, n, shape)
 
 
 def per_row_in_chunks(
@@ -193,7 +205,11 @@ def per_row_in_chunks(
     n = heads[0].features.shape[0]
     heads, inputs = pad_to_chunks(chunk, heads, inputs)
     arrays = per_row(formula, chunk, heads, inputs.feature_mask, inputs, options)
-    return jax.tree.map(lambda x: x[:n].reshape(shape), arrays)
+    return _unpadded(arrays, n, shape)
+
+
+def _unpadded(arrays: Any, n: int, shape: tuple[int, ...]) -> Any:
+    return jax.tree.map(lambda x: x[:n].reshape(*shape, *x.shape[1:]), arrays)
 
 
 def pad_to_chunks(
@@ -215,10 +231,14 @@ def pad_to_chunks(
 
 
 def _weighted_losses(
-    losses: Losses, z: tuple[Array, ...], inputs: RowInputs, options: Options
-) -> Array:
-    unweighted = losses(z, inputs.labels, options)
-    return weighted(unweighted, inputs.kept, inputs.weights, inputs.valid)
+    losses: Formula, z: tuple[Array, ...], inputs: RowInputs, options: Options
+) -> tuple[Array, Any]:
+    """The losses times their weights, and the by-products, which have no derivative."""
+    unweighted, by_products = losses(z, inputs, options)
+    by_products = jax.tree.map(
+        lambda x: lax.stop_gradient(fill_dropped(x, inputs.kept, 0)), by_products
+    )
+    return weighted(unweighted, inputs.kept, inputs.weights, inputs.valid), by_products
 
 
 def without_excluded_classes(rows: Rows) -> Rows:

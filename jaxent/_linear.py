@@ -13,32 +13,36 @@ recomputes the logits of each chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
-import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
-from jaxent import _classes, _heads
-from jaxent._declare import NON_NEGATIVE, SMOOTHING, SOFTCAP, Reduction, loss
-from jaxent._inputs import expect_split, option
+from jaxent import _labelled
+from jaxent._declare import NON_NEGATIVE, SMOOTHING, SOFTCAP, TEMPERATURE, Reduction, loss
+from jaxent._heads import Options, RowInputs
+from jaxent._inputs import option
 from jaxent._reduction import Reduced
 from jaxent.core import formulas
 from jaxent.core.chunked import KEPT_GRADIENTS
-from jaxent.core.head import Head
-from jaxent.core.mesh import AxisName, count_over
+from jaxent.core.mesh import AxisName
 from jaxent.core.rows import Rows
 
 
-@loss(KEPT_GRADIENTS, softcap=SOFTCAP, label_smoothing=SMOOTHING, z_loss=NON_NEGATIVE)
+@loss(
+    KEPT_GRADIENTS,
+    softcap=SOFTCAP,
+    temperature=TEMPERATURE,
+    label_smoothing=SMOOTHING,
+    z_loss=NON_NEGATIVE,
+)
 def linear_softmax_cross_entropy(
     features: ArrayLike,
     kernel: ArrayLike,
     labels: ArrayLike,
     *,
+    label_probs: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     softcap: ArrayLike | None = None,
+    temperature: ArrayLike | None = None,
     label_smoothing: ArrayLike | None = None,
     z_loss: ArrayLike | None = None,
     class_weights: ArrayLike | None = None,
@@ -50,21 +54,25 @@ def linear_softmax_cross_entropy(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""Softmax cross-entropy of a linear head, with integer labels.
+    r"""Softmax cross-entropy of a linear head, with integer labels or distributions.
 
     Use it where the logits of a batch do not fit into memory: it never holds all of them. The loss
-    is `softmax_cross_entropy_with_integer_labels` of z = softcap(features · kernel + bias). With ∂z
-    the gradient by the logits:
+    is `softmax_cross_entropy_with_integer_labels` of z = softcap(features · kernel + bias)/T for
+    the temperature T. With ∂z the gradient by the logits before the bias is added:
 
         ∂ℓ/∂features = ∂z kernelᵀ        ∂ℓ/∂kernel = featuresᵀ ∂z        ∂ℓ/∂bias = Σ ∂z
 
     Args:
       features: `(..., D)` floating, the last hidden states of a model.
       kernel: `(D, V)` floating, or `(V, D)` with `axis=0`.
-      labels: `(...)` integers in [0, V), as in `softmax_cross_entropy_with_integer_labels`.
+      labels: `(...)` integers in [0, V), as in `softmax_cross_entropy_with_integer_labels`. Or
+        floating distributions `(..., V)`, as in `softmax_cross_entropy`.
+      label_probs: `(..., K)`, with labels `(..., K)`, for distributions over a few classes; see
+        `softmax_cross_entropy_with_integer_labels`.
       bias: `(V,)` floating. A bias of −inf excludes a class, such as padding of the vocabulary.
         Label smoothing excludes it, too.
       softcap: c > 0. Replaces z by c · tanh(z/c), as in Gemma 2.
+      temperature: T > 0. Divides the soft-capped logits.
       label_smoothing: in [0, 1].
       z_loss: at least 0.
       class_weights: `(V,)`, one per class.
@@ -111,20 +119,36 @@ def linear_softmax_cross_entropy(
     References: Wijmans et al., "Cut your losses in large-vocabulary language models", 2025; Hsu et
     al., "Liger kernel", 2024; Gemma Team, "Gemma 2", 2024 (softcap).
     """
-    head = _heads.prepare_head(features, kernel, bias, axis, operand_dtype)
-    numbers = {"softcap": softcap, "label_smoothing": label_smoothing, "z_loss": z_loss}
-    tail = max_logits_bytes, axis_name, where, weights, reduction
-    return _integer_label_losses(
-        _cross_entropy, head, features, labels, numbers, class_weights, *tail
+    head = _labelled.prepare(
+        features,
+        kernel,
+        labels,
+        label_probs=label_probs,
+        bias=bias,
+        softcap=softcap,
+        temperature=temperature,
+        axis=axis,
+        operand_dtype=operand_dtype,
+        axis_name=axis_name,
+        where=where,
+        weights=weights,
     )
+    dtype = head.head.dtype
+    options = {
+        "class_weights": _labelled.class_vector(head, class_weights),
+        "label_smoothing": option("label_smoothing", label_smoothing, dtype),
+        "z_loss": option("z_loss", z_loss, dtype),
+    }
+    smooths = options["label_smoothing"] is not None
+    return head.reduced(_cross_entropy, options, max_logits_bytes, reduction, smooths)[0]
 
 
-def _cross_entropy(rows: Rows, y: Array, options: _heads.Options) -> Array:
+def _cross_entropy(rows: Rows, inputs: RowInputs, options: Options) -> tuple[Array, None]:
     names = "class_weights", "label_smoothing", "z_loss"
-    return formulas.cross_entropy(rows, y, *(options[name] for name in names))
+    return _labelled.cross_entropy(rows, inputs, *(options[name] for name in names)), None
 
 
-@loss(KEPT_GRADIENTS, softcap=SOFTCAP, gamma=NON_NEGATIVE)
+@loss(KEPT_GRADIENTS, softcap=SOFTCAP, temperature=TEMPERATURE, gamma=NON_NEGATIVE)
 def linear_softmax_focal_loss(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -133,6 +157,7 @@ def linear_softmax_focal_loss(
     gamma: ArrayLike = 2.0,
     bias: ArrayLike | None = None,
     softcap: ArrayLike | None = None,
+    temperature: ArrayLike | None = None,
     class_weights: ArrayLike | None = None,
     max_logits_bytes: int | None = None,
     operand_dtype: DTypeLike | None = None,
@@ -156,6 +181,7 @@ def linear_softmax_focal_loss(
       gamma: at least 0; 0 gives the cross-entropy.
       bias: `(V,)` floating. A bias of −inf excludes a class.
       softcap: c > 0. Replaces z by c · tanh(z/c).
+      temperature: T > 0. Divides the soft-capped logits.
       class_weights: `(V,)`, one per class.
       max_logits_bytes: the budget of one chunk; see `linear_softmax_cross_entropy`.
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
@@ -181,55 +207,24 @@ def linear_softmax_focal_loss(
 
     References: Lin et al., "Focal loss for dense object detection", 2017.
     """
-    head = _heads.prepare_head(features, kernel, bias, axis, operand_dtype)
-    numbers = {"softcap": softcap, "gamma": gamma}
-    tail = max_logits_bytes, axis_name, where, weights, reduction
-    return _integer_label_losses(_focal, head, features, labels, numbers, class_weights, *tail)
-
-
-def _focal(rows: Rows, y: Array, options: _heads.Options) -> Array:
-    return formulas.focal_loss(rows, y, options["class_weights"], options["gamma"])
-
-
-def _integer_label_losses(
-    losses: Callable[[Rows, Array, _heads.Options], Array],
-    head: Head,
-    features: ArrayLike,
-    labels: ArrayLike,
-    numbers: dict[str, ArrayLike | None],
-    class_weights: ArrayLike | None,
-    max_logits_bytes: int | None,
-    axis_name: AxisName,
-    where: ArrayLike | None,
-    weights: ArrayLike | None,
-    reduction: Reduction,
-) -> Reduced:
-    """Validates the arguments that the losses with integer labels share, and reduces the losses."""
-    expect_split("kernel", head.kernel, axis_name)
-    shape, classes = jnp.shape(features)[:-1], head.classes
-    dtype = head.dtype
-    options = {name: option(name, value, dtype) for name, value in numbers.items()}
-    by_class = _classes.class_vector("class_weights", class_weights, classes, dtype)
-    options["class_weights"] = by_class
-    inputs = _heads.prepare_row_inputs(
-        labels, shape, count_over(axis_name, classes), where, weights
+    head = _labelled.prepare(
+        features,
+        kernel,
+        labels,
+        bias=bias,
+        softcap=softcap,
+        temperature=temperature,
+        axis=axis,
+        operand_dtype=operand_dtype,
+        axis_name=axis_name,
+        where=where,
+        weights=weights,
     )
-
-    # Only label smoothing sums over all classes, the excluded ones with them.
-    has_excluded = head.bias is not None and options.get("label_smoothing") is not None
-    of_logits = partial(_losses_of_logits, losses, has_excluded, axis_name)
-    return _heads.reduced_losses(
-        of_logits, (head,), shape, inputs, options, max_logits_bytes, reduction
-    )
+    by_class = _labelled.class_vector(head, class_weights)
+    options = {"class_weights": by_class, "gamma": option("gamma", gamma, head.head.dtype)}
+    return head.reduced(_focal, options, max_logits_bytes, reduction)[0]
 
 
-def _losses_of_logits(
-    losses: Callable[[Rows, Array, _heads.Options], Array],
-    has_excluded: bool,
-    axis_name: AxisName,
-    z: tuple[Array, ...],
-    y: Array,
-    options: _heads.Options,
-) -> Array:
-    rows = _heads.capped_rows(z[0], options["softcap"], axis_name)
-    return losses(_heads.without_excluded_classes(rows) if has_excluded else rows, y, options)
+def _focal(rows: Rows, inputs: RowInputs, options: Options) -> tuple[Array, None]:
+    by_class, gamma = options["class_weights"], options["gamma"]
+    return formulas.focal_loss(rows, inputs.labels, by_class, gamma), None

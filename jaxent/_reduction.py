@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxent._declare import Reduction, loss
 from jaxent._inputs import expect_floating, fill_dropped, kept_mask
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.lower import plain, total
+from jaxent.core.lower import plain_total, total
 from jaxent.core.mesh import select
 
 # An array, or a pair of a total and its divisor for reductions named "total_and_…".
@@ -73,7 +73,7 @@ def reduce(
     weights: ArrayLike | None,
     reduction: Reduction,
     valid: Array | None = None,
-    add_up: Callable[[Array, Array | None], tuple[Array, Array | None]] = plain.total,
+    add_up: Callable[[Array, Array | None], tuple[Array, Array | None]] = plain_total,
 ) -> Reduced:
     """Reduces losses. The mask `kept` (None: all) is False where a weight is 0.
 

@@ -2,85 +2,72 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import AbstractMesh, Mesh, PartitionSpec
-from jax.typing import ArrayLike, DTypeLike
 
-from jaxent._declare import NON_NEGATIVE, SMOOTHING, SOFTCAP, Reduction, loss
+from jaxent import _linear_loss
+from jaxent._declare import loss as declare
+from jaxent._declare import numbers_of
 from jaxent._heads import kernel_axis
 from jaxent._inputs import kept_mask
-from jaxent._linear import linear_softmax_cross_entropy
-from jaxent._reduction import Reduced, count, reduce_total
+from jaxent._reduction import count, reduce_total
+from jaxent._static import validate_mesh, validate_mesh_axis
 from jaxent.core.chunked import KEPT_GRADIENTS
-from jaxent.core.mesh import AxisName
+from jaxent.core.mesh import AxisName, names_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_KERNELS = {"kernel": "axis", "target_kernel": "target_axis"}
+_VECTORS = ("features", "target_features", "queries", "keys")
+_BY_CLASS = ("bias", "target_bias", "class_weights")
+# Sharded losses that are kept, one for each loss, mesh and axes.
+_LOSSES = 256
 
 
-@loss(KEPT_GRADIENTS, softcap=SOFTCAP, label_smoothing=SMOOTHING, z_loss=NON_NEGATIVE)
-def sharded_linear_softmax_cross_entropy(
-    features: ArrayLike,
-    kernel: ArrayLike,
-    labels: ArrayLike,
+def sharded(
+    loss: Callable[P, R],
     *,
     mesh: Mesh,
-    data_axis: AxisName,
+    data_axis: AxisName = None,
     vocab_axis: AxisName = None,
     feature_axis: AxisName = None,
-    bias: ArrayLike | None = None,
-    softcap: ArrayLike | None = None,
-    label_smoothing: ArrayLike | None = None,
-    z_loss: ArrayLike | None = None,
-    class_weights: ArrayLike | None = None,
-    max_logits_bytes: int | None = None,
-    operand_dtype: DTypeLike | None = None,
-    axis: int = -1,
-    where: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-    reduction: Reduction = "none",
-) -> Reduced:
-    r"""`linear_softmax_cross_entropy` of a batch and a vocabulary that are sharded over a mesh.
+) -> Callable[P, R]:
+    r"""A loss of a linear head, or a contrastive loss, of arrays that are sharded over a mesh.
 
-    Use it to train a large vocabulary on many devices: no logits cross the mesh. Each device
-    computes the logits of its own rows and classes, one chunk of rows at a time.
-
-    The devices along `vocab_axis` reduce a few numbers per row, and once the gradient by the
-    features. The devices along `data_axis` reduce the gradient by the kernel once.
+    Use it to train a large vocabulary, or a large contrastive batch, on many devices. No logits
+    cross the mesh. Each device computes the logits of its own rows and classes, one chunk of rows
+    at a time. The devices along `vocab_axis` reduce a few numbers per row, and once the gradient by
+    the features. The devices along `data_axis` reduce the gradient by the kernel once. A
+    contrastive loss gathers the keys of all devices.
 
     Args:
-      features: `(N, ..., D)` floating. `data_axis` shards their first axis.
-      kernel: `(D, V)` floating, or `(V, D)` with `axis=0`. `vocab_axis` shards its classes, and
-        `feature_axis` its features.
-      labels: `(N, ...)` integers in [0, V), numbered over the classes of all devices.
+      loss: any of jaxent whose name begins with `linear_`, or `info_nce`, or `siglip_loss`.
       mesh: the mesh, of Auto or Explicit axes. If `jax.set_mesh` is in use, it must be that mesh.
         One device is enough.
-      data_axis: the mesh axis, or axes, that shard the batch. Their size must divide N.
-      vocab_axis: the mesh axis, or axes, that shard the vocabulary. Their size must divide V. None
-        replicates the classes.
+      data_axis: the mesh axis, or axes, that shard the first axis of all arrays with rows:
+        features, labels, masks, weights, queries, keys. Their size must divide it. None replicates
+        the rows.
+      vocab_axis: the mesh axis, or axes, that shard the classes of kernel, bias, class weights and
+        distributions. Their size must divide V: pad the vocabulary with classes of bias −inf where
+        it does not. None replicates the classes.
       feature_axis: the mesh axis, or axes, that shard the kernel's features, as fully sharded data
         parallelism does. They must be among `data_axis`. A step gathers the kernel once and
         scatters its gradient once. None replicates the features.
-      bias: `(V,)`, sharded as the classes. If the axis does not divide the vocabulary, pad it with
-        classes of bias −inf.
-      softcap: as in `linear_softmax_cross_entropy`, like the options below.
-      label_smoothing: in [0, 1].
-      z_loss: at least 0.
-      class_weights: `(V,)`, one per class.
-      max_logits_bytes: the budget of one chunk on one device.
-      operand_dtype: the dtype of the operands of products on accelerators.
-      axis: the axis of the kernel's classes.
-      where: `(N, ...)` boolean, False for rows to drop.
-      weights: `(N, ...)`, one per row.
-      reduction: see `jaxent`. It counts the kept rows of all devices together.
 
     Returns:
-      `(N, ...)` in nats, sharded as the batch, or the result of `reduction`, replicated.
+      The same function of global arrays, without `axis_name`. Losses per row are sharded as the
+      batch. A reduction is over the rows of all devices, and replicated.
 
     Raises:
-      TypeError, ValueError: as `linear_softmax_cross_entropy`.
+      TypeError: the loss is another one.
       ValueError: the mesh lacks an axis, or its size does not divide the sharded one.
 
     Example:
@@ -88,60 +75,121 @@ def sharded_linear_softmax_cross_entropy(
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> mesh = jax.make_mesh((1, 1), ("data", "model"))
+      >>> loss = jaxent.sharded(
+      ...     jaxent.linear_softmax_cross_entropy, mesh=mesh, data_axis="data", vocab_axis="model"
+      ... )
       >>> features = jnp.array([[1.0, 0.0], [0.0, 1.0]])
       >>> kernel = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1]])
-      >>> labels = jnp.array([0, 2])
-      >>> print(jaxent.sharded_linear_softmax_cross_entropy(
-      ...     features, kernel, labels, mesh=mesh, data_axis="data", vocab_axis="model"
-      ... ))
+      >>> print(loss(features, kernel, jnp.array([0, 2])))
       [0.2761 0.6518]
 
-    Numerics, Differentiable: as `linear_softmax_cross_entropy`.
+    Numerics, Differentiable: as the loss.
 
     References: Shoeybi et al., "Megatron-LM", 2019 (vocabulary parallelism); Rajbhandari et al.,
     "ZeRO", 2020 (sharded parameters).
     """
-    _validate_mesh_axes(mesh, data_axis, vocab_axis, feature_axis)
-    axis = kernel_axis("axis", axis)
-    by_axis = (vocab_axis, feature_axis) if axis == 0 else (feature_axis, vocab_axis)
-    arrays = {
-        "features": (features, (data_axis, None)),
-        "kernel": (kernel, by_axis),
-        "labels": (labels, (data_axis,)),
-        "bias": (bias, (vocab_axis,)),
-        "class_weights": (class_weights, (vocab_axis,)),
-        "where": (where, (data_axis,)),
-        "weights": (weights, (data_axis,)),
-        "softcap": (softcap, ()),
-        "label_smoothing": (label_smoothing, ()),
-        "z_loss": (z_loss, ()),
-    }
-    given = {name: jnp.asarray(x) for name, (x, _) in arrays.items() if x is not None}
-    specs = {name: _partition_spec(name, x, mesh, arrays[name][1]) for name, x in given.items()}
-    by_row = reduction == "none"
+    axes = {"data_axis": data_axis, "vocab_axis": vocab_axis, "feature_axis": feature_axis}
+    mesh = validate_mesh(mesh)
+    for name, axis in axes.items():
+        validate_mesh_axis(name, axis)
+    _validate_mesh_axes(mesh, **axes)
+    if loss is not _linear_loss.linear_softmax_loss:
+        return _sharded(loss, mesh, data_axis, vocab_axis, feature_axis)
 
-    def of_device(given):
-        kernel = given["kernel"]
-        if feature_axis is not None:
-            kernel = lax.all_gather(kernel, feature_axis, axis=1 - axis, tiled=True)
-        losses = linear_softmax_cross_entropy(
-            **(given | {"kernel": kernel}),
-            axis_name=vocab_axis,
-            axis=axis,
-            operand_dtype=operand_dtype,
-            max_logits_bytes=max_logits_bytes,
-            reduction="none" if by_row else "sum",
+    @functools.wraps(loss)
+    def of_formula(formula, *arrays, has_aux=False, **options):
+        bound = _linear_loss.of_formula(formula, has_aux, len(arrays) - 3)
+        return _sharded(bound, mesh, data_axis, vocab_axis, feature_axis)(*arrays, **options)
+
+    return of_formula
+
+
+@functools.lru_cache(maxsize=_LOSSES)
+def _sharded(
+    loss: Any, mesh: Mesh, data_axis: AxisName, vocab_axis: AxisName, feature_axis: AxisName
+) -> Any:
+    signature = inspect.signature(loss)
+    parameters = signature.parameters
+    first = next(iter(parameters), None)
+    if "axis_name" not in parameters or first not in ("features", "queries"):
+        raise TypeError(
+            "loss must be a loss of a linear head or a contrastive loss of jaxent, got"
+            f" {getattr(loss, '__name__', loss)!r}. Other losses take sharded arrays as they are"
         )
-        return losses if by_row else lax.psum(losses, data_axis)
+    axis_name = vocab_axis if first == "features" else data_axis
 
-    out = PartitionSpec(data_axis) if by_row else PartitionSpec()
-    of_mesh = jax.shard_map(of_device, mesh=_with_auto_axes(mesh), in_specs=(specs,), out_specs=out)
-    result: Any = of_mesh(given)
-    if by_row:
-        return result
-    where, weights = given.get("where"), given.get("weights")
-    kept = kept_mask(given["features"].shape[:-1], where, weights)
-    return reduce_total(result, count(kept, given["labels"].size), kept, weights, reduction)
+    def of_mesh(**arguments):
+        arrays = {n: x for n, x in arguments.items() if isinstance(x, Array)}
+        fixed = {n: x for n, x in arguments.items() if n not in arrays and n != "reduction"}
+        reduction = arguments.get("reduction", "none")
+        axes = _axes_of_arrays(arrays, fixed, data_axis, vocab_axis, feature_axis)
+        specs = {n: _partition_spec(n, x, mesh, axes[n]) for n, x in arrays.items()}
+        options = fixed | {"axis_name": axis_name}
+        if reduction != "none":
+            options["reduction"] = "sum"
+
+        def of_device(arrays):
+            for name in _KERNELS.keys() & arrays.keys() if feature_axis else ():
+                along = 1 - kernel_axis(_KERNELS[name], fixed[_KERNELS[name]])
+                whole = lax.all_gather(arrays[name], feature_axis, axis=along, tiled=True)
+                arrays = arrays | {name: whole}
+            results = loss(**arrays, **options)
+            if reduction == "none":
+                return results
+            total, by_products = _and_by_products(results)
+            return lax.psum(total, data_axis) if data_axis else total, by_products
+
+        by_row = PartitionSpec(data_axis)
+        out = by_row if reduction == "none" else (PartitionSpec(), by_row)
+        auto = _with_auto_axes(mesh)
+        results = jax.shard_map(of_device, mesh=auto, in_specs=(specs,), out_specs=out)(arrays)
+        if reduction == "none":
+            return results
+        total, by_products = results
+        shape = arrays[first].shape[:-1]
+        where, weights = arrays.get("where"), arrays.get("weights")
+        kept = kept_mask(shape, where, weights)
+        reduced = reduce_total(total, count(kept, math.prod(shape)), kept, weights, reduction)
+        return reduced if by_products is None else (reduced, by_products)
+
+    of_mesh.__name__ = f"sharded({loss.__name__})"
+    of_mesh.__doc__ = loss.__doc__
+    known = [p for name, p in parameters.items() if name != "axis_name"]
+    vars(of_mesh)["__signature__"] = signature.replace(parameters=known)
+    return declare(KEPT_GRADIENTS, **numbers_of(loss))(of_mesh)
+
+
+def _and_by_products(results: Any) -> tuple[Array, Any]:
+    """The sum of a loss, and its by-products where it has some."""
+    return results if isinstance(results, tuple) else (results, None)
+
+
+def _axes_of_arrays(
+    arrays: Mapping[str, Array],
+    fixed: Mapping[str, Any],
+    data_axis: AxisName,
+    vocab_axis: AxisName,
+    feature_axis: AxisName,
+) -> dict[str, tuple[AxisName, ...]]:
+    """The mesh axes of the first axes of each array. A number has none."""
+    axes: dict[str, tuple[AxisName, ...]] = {}
+    for name, x in arrays.items():
+        if x.ndim == 0:
+            axes[name] = ()
+        elif name in _KERNELS:
+            by_feature_and_class = (feature_axis, vocab_axis)
+            first = kernel_axis(_KERNELS[name], fixed[_KERNELS[name]]) == 0
+            axes[name] = by_feature_and_class[::-1] if first else by_feature_and_class
+        elif name in _BY_CLASS:
+            axes[name] = (vocab_axis,)
+        elif name in _VECTORS:
+            axes[name] = (data_axis, None)
+        else:
+            axes[name] = (data_axis,)
+    labels = arrays.get("labels")
+    if labels is not None and jnp.issubdtype(labels.dtype, jnp.floating):
+        axes["labels"] = (data_axis, *[None] * (labels.ndim - 2), vocab_axis)
+    return axes
 
 
 def _validate_mesh_axes(
@@ -150,19 +198,13 @@ def _validate_mesh_axes(
     """Checks that no axis shards both rows and classes, and that rows share the features' axes."""
     axes = {"data_axis": data_axis, "vocab_axis": vocab_axis, "feature_axis": feature_axis}
     for argument, axis in axes.items():
-        if not _axis_names(axis) <= set(mesh.axis_names):
+        if not names_of(axis) <= set(mesh.axis_names):
             raise ValueError(f"{argument} must be among {mesh.axis_names}, got {axis!r}")
-    by_row, by_class, by_feature = map(_axis_names, axes.values())
-    if not by_row:
-        raise ValueError(f"data_axis must name an axis of the mesh, got {data_axis!r}")
+    by_row, by_class, by_feature = map(names_of, axes.values())
     if by_row & by_class:
         raise ValueError(f"vocab_axis must name no axis of data_axis, got {vocab_axis!r}")
     if not by_feature <= by_row:
         raise ValueError(f"feature_axis must name axes of data_axis, got {feature_axis!r}")
-
-
-def _axis_names(axis: AxisName) -> set[str]:
-    return {axis} if isinstance(axis, str) else set(axis or ())
 
 
 def _with_auto_axes(mesh: Mesh) -> Mesh | AbstractMesh:
@@ -183,7 +225,7 @@ def _partition_spec(name: str, x: Array, mesh: Mesh, axes: tuple[AxisName, ...])
     if x.ndim < len(axes):
         raise ValueError(f"{name} must have {len(axes)} or more axes, got shape {x.shape}")
     for i, axis in enumerate(axes):
-        devices = math.prod(mesh.shape[name] for name in _axis_names(axis))
+        devices = math.prod(mesh.shape[name] for name in names_of(axis))
         if x.shape[i] % devices:
             raise ValueError(
                 f"axis {i} of {name} must be a multiple of {devices}, the size of the mesh axis"

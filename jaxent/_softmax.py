@@ -11,7 +11,12 @@ from jaxent._inputs import option
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.dense import target_stats
 from jaxent.core.dtypes import compute_dtype
-from jaxent.core.formulas import cross_entropy, focal_loss, with_z_loss
+from jaxent.core.formulas import (
+    cross_entropy,
+    distribution_cross_entropy,
+    focal_loss,
+    with_z_loss,
+)
 from jaxent.core.lower import settled
 from jaxent.core.mesh import AxisName
 
@@ -94,6 +99,7 @@ def softmax_cross_entropy_with_integer_labels(
     axis: Axis = -1,
     where: ArrayLike | None = None,
     *,
+    label_probs: ArrayLike | None = None,
     label_smoothing: ArrayLike | None = None,
     z_loss: ArrayLike | None = None,
     class_weights: ArrayLike | None = None,
@@ -118,6 +124,9 @@ def softmax_cross_entropy_with_integer_labels(
         that row a loss of NaN and a gradient of 0. Labels never wrap.
       axis: the class axis, or several, or None for all. With several axes a label is a flat index.
       where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes.
+      label_probs: `(..., K)` real, for rows whose label is a distribution over a few classes: top-K
+        predictions of a teacher, or several right answers. Then `labels` is `(..., K)`, a label of
+        −1 is no class, and ℓ = −Σ_k label_probs_k log p_{y_k}. They need not sum to 1.
       label_smoothing: in [0, 1], spread over the kept classes.
       z_loss: at least 0. 1e-4 is usual.
       class_weights: `(V,)`, one per class. No `reduction` divides by them. PyTorch's mean with
@@ -160,12 +169,16 @@ def softmax_cross_entropy_with_integer_labels(
     Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)`.
     """
     rows = _classes.prepare_rows("logits", logits, axis, where, weights, axis_name)
-    y, valid = _classes.prepare_integer_labels("logits", labels, rows.shape, axis)
     dtype = compute_dtype(rows.values)
     by_class = _classes.class_vector("class_weights", class_weights, rows.values.shape[-1], dtype)
     smoothing = option("label_smoothing", label_smoothing, dtype)
-    z_loss = option("z_loss", z_loss, dtype)
-    losses = cross_entropy(rows.only(valid), y, by_class, smoothing, z_loss)
+    options = by_class, smoothing, option("z_loss", z_loss, dtype)
+    if label_probs is None:
+        y, valid = _classes.prepare_integer_labels("logits", labels, rows.shape, axis)
+        losses = cross_entropy(rows.only(valid), y, *options)
+    else:
+        t, valid = _classes.few_classes("logits", labels, label_probs, rows)
+        losses = settled(distribution_cross_entropy(rows.only(valid), t, *options))
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 

@@ -20,8 +20,11 @@ from tests.makers import (
     classes,
     distributions,
     features,
+    few_classes,
+    few_probs,
     fraction,
     kernel,
+    key_mask,
     log_distributions,
     logits,
     mask,
@@ -47,13 +50,13 @@ class Case:
     @property
     def differentiable(self) -> tuple[int, ...]:
         """Which arrays are floating and differentiated."""
-        integral = {classes, mask, class_mask}
+        integral = {classes, few_classes, mask, class_mask, key_mask}
         return tuple(i for i, make in enumerate(self.makers) if make not in integral)
 
     @property
     def batched(self) -> tuple[int, ...]:
         """Which arrays have the batch in front."""
-        unbatched = {kernel, tied_kernel, bias, class_weights, fraction, positive}
+        unbatched = {kernel, tied_kernel, bias, class_weights, fraction, positive, key_mask}
         return tuple(i for i, make in enumerate(self.makers) if make not in unbatched)
 
     def make(self, batch: tuple[int, ...], dtype, seed: int = 0, instead=None) -> tuple:
@@ -89,11 +92,29 @@ def sum_of_stats(z, labels, where=None, **further):
 
 
 def sum_of_linear_stats(x, W, labels, **further):
-    stats, best = jaxent.linear_softmax_stats(x, W, labels, max_logits_bytes=4 * 8 * V, **further)
+    stats = jaxent.linear_softmax_stats(x, W, labels, max_logits_bytes=4 * 8 * V, **further)
     stated = sum_of(stats)
-    right = (best == labels.astype(best.dtype)).astype(stated.dtype)
+    right = (stats.predicted == labels.astype(jnp.int32)).astype(stated.dtype)
     kept = further.get("where")
     return stated + (right if kept is None else jnp.where(kept, right, 0))
+
+
+def clipped(stats, old_log_probs, advantages):
+    """The loss of PPO, with every statistic added."""
+    ratio = jnp.exp(-stats.nll + old_log_probs - 1)
+    return sum_of(stats) - jnp.minimum(ratio * advantages, jnp.clip(ratio, 0.8, 1.2) * advantages)
+
+
+def clipped_with_numbers_to_log(stats, *rows):
+    return clipped(stats, *rows), {"entropy": stats.entropy, "predicted": stats.predicted}
+
+
+def linear_softmax_loss(*arrays, **options):
+    losses, numbers = jaxent.linear_softmax_loss(
+        clipped_with_numbers_to_log, *arrays, has_aux=True, **options
+    )
+    del numbers
+    return losses
 
 
 TAIL = ("where", "weights")
@@ -130,6 +151,19 @@ CASES = [
         ("alpha", "gamma", "label_smoothing", *TAIL),
         elementwise=True,
     ),
+    case(
+        "sigmoid_asymmetric_loss",
+        jaxent.sigmoid_asymmetric_loss,
+        (numbers, probabilities),
+        elementwise=True,
+    ),
+    case(
+        "sigmoid_asymmetric_loss, all options",
+        jaxent.sigmoid_asymmetric_loss,
+        (numbers, probabilities, positive, positive, fraction, mask, weights),
+        ("gamma_pos", "gamma_neg", "margin", *TAIL),
+        elementwise=True,
+    ),
     case("softmax_cross_entropy", jaxent.softmax_cross_entropy, (logits, distributions)),
     case(
         "softmax_cross_entropy, all options",
@@ -147,6 +181,19 @@ CASES = [
         jaxent.softmax_cross_entropy_with_integer_labels,
         (logits, classes, mask, fraction, fraction, class_weights, weights),
         ("where", "label_smoothing", "z_loss", "class_weights", "weights"),
+    ),
+    case(
+        "softmax_cross_entropy_with_integer_labels, few classes",
+        jaxent.softmax_cross_entropy_with_integer_labels,
+        (logits, few_classes, class_mask, few_probs, fraction),
+        ("where", "label_probs", "label_smoothing"),
+    ),
+    case("softmax_log_probs", jaxent.softmax_log_probs, (logits, classes)),
+    case(
+        "softmax_log_probs, all options",
+        jaxent.softmax_log_probs,
+        (logits, few_classes, few_probs, positive, mask, weights),
+        ("label_probs", "temperature", *TAIL),
     ),
     case("softmax_focal_loss", jaxent.softmax_focal_loss, (logits, classes)),
     case(
@@ -171,16 +218,53 @@ CASES = [
         "linear_softmax_cross_entropy, all options",
         functools.partial(jaxent.linear_softmax_cross_entropy, max_logits_bytes=3 * 8 * V),
         (
-            *(features, kernel, classes, bias, positive, fraction, fraction),
+            *(features, kernel, classes, bias, positive, positive, fraction, fraction),
             *(class_weights, mask, weights),
         ),
-        ("bias", "softcap", "label_smoothing", "z_loss", "class_weights", *TAIL),
+        ("bias", "softcap", "temperature", "label_smoothing", "z_loss", "class_weights", *TAIL),
+    ),
+    case(
+        "linear_softmax_cross_entropy, distributions",
+        functools.partial(jaxent.linear_softmax_cross_entropy, max_logits_bytes=3 * 8 * V),
+        (features, kernel, distributions, bias, fraction, mask),
+        ("bias", "label_smoothing", "where"),
+    ),
+    case(
+        "linear_softmax_cross_entropy, few classes",
+        functools.partial(jaxent.linear_softmax_cross_entropy, max_logits_bytes=3 * 8 * V),
+        (features, kernel, few_classes, few_probs, mask),
+        ("label_probs", "where"),
+    ),
+    case(
+        "linear_softmax_log_probs, all options",
+        functools.partial(jaxent.linear_softmax_log_probs, max_logits_bytes=3 * 8 * V),
+        (features, kernel, few_classes, few_probs, bias, positive, positive, mask, weights),
+        ("label_probs", "bias", "softcap", "temperature", *TAIL),
+    ),
+    case(
+        "linear_softmax_loss",
+        linear_softmax_loss,
+        (features, kernel, classes, numbers, numbers),
+        loss=jaxent.linear_softmax_loss,
+    ),
+    case(
+        "linear_softmax_loss, all options",
+        functools.partial(linear_softmax_loss, max_logits_bytes=3 * 8 * V, axis=0),
+        (
+            *(features, tied_kernel, few_classes, numbers, numbers, few_probs, bias, positive),
+            *(positive, mask, weights),
+        ),
+        ("label_probs", "bias", "softcap", "temperature", *TAIL),
+        loss=jaxent.linear_softmax_loss,
     ),
     case(
         "linear_softmax_focal_loss, all options",
         functools.partial(jaxent.linear_softmax_focal_loss, max_logits_bytes=1, axis=0),
-        (features, tied_kernel, classes, bias, positive, positive, class_weights, mask, weights),
-        ("bias", "softcap", "gamma", "class_weights", *TAIL),
+        (
+            *(features, tied_kernel, classes, bias, positive, positive, positive),
+            *(class_weights, mask, weights),
+        ),
+        ("bias", "softcap", "temperature", "gamma", "class_weights", *TAIL),
     ),
     case(
         "linear_softmax_kl_divergence",
@@ -199,6 +283,20 @@ CASES = [
         ("bias", "target_bias", "softcap", "target_softcap", "temperature", *TAIL),
     ),
     case(
+        "linear_softmax_jensen_shannon_divergence, all options",
+        functools.partial(
+            jaxent.linear_softmax_jensen_shannon_divergence, max_logits_bytes=4 * 8 * V, axis=0
+        ),
+        (
+            *(features, tied_kernel, features, kernel, fraction, bias, bias, positive, positive),
+            *(positive, mask, weights),
+        ),
+        (
+            *("beta", "bias", "target_bias", "softcap", "target_softcap", "temperature"),
+            *TAIL,
+        ),
+    ),
+    case(
         "linear_softmax_stats",
         sum_of_linear_stats,
         (features, kernel, classes),
@@ -207,8 +305,8 @@ CASES = [
     case(
         "linear_softmax_stats, all options",
         functools.partial(sum_of_linear_stats, axis=0),
-        (features, tied_kernel, classes, bias, positive, mask),
-        ("bias", "softcap", "where"),
+        (features, tied_kernel, classes, bias, positive, positive, mask),
+        ("bias", "softcap", "temperature", "where"),
         loss=jaxent.linear_softmax_stats,
     ),
     case(
@@ -289,6 +387,17 @@ CASES = [
         jaxent.softmax_kl_divergence,
         (logits, logits, positive, class_mask, weights),
         ("temperature", *TAIL),
+    ),
+    case(
+        "softmax_jensen_shannon_divergence",
+        jaxent.softmax_jensen_shannon_divergence,
+        (logits, logits),
+    ),
+    case(
+        "softmax_jensen_shannon_divergence, all options",
+        jaxent.softmax_jensen_shannon_divergence,
+        (logits, logits, fraction, positive, class_mask, weights),
+        ("beta", "temperature", *TAIL),
     ),
     *plain_and_with_tail(
         jaxent.jensen_shannon_divergence, (distributions, distributions), class_mask

@@ -43,6 +43,11 @@ def value_and_grad(loss, z, *args, **kwargs):
     return value, pullback(jnp.ones_like(value))[0]
 
 
+def floating(stats):
+    """The statistics but the predicted class."""
+    return [x for x in jax.tree.leaves(stats) if jnp.issubdtype(x.dtype, jnp.floating)]
+
+
 @contextlib.contextmanager
 def naming(what):
     """Says of a failed assertion on which of several inputs to one program it failed."""

@@ -82,6 +82,16 @@ def with_one_hot(make):
     return inputs
 
 
+def with_few_classes(make):
+    """Two classes of each row, with probabilities."""
+
+    def inputs(rng, dtype):
+        for z in make(rng, dtype):
+            yield z, rng.permutation(z.size)[:2], rng.uniform(0.1, 0.9, 2).astype(dtype)
+
+    return inputs
+
+
 def distribution(rng, V, dtype):
     t = rng.exponential(size=V)
     return (t / t.sum()).astype(dtype)

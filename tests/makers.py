@@ -2,7 +2,7 @@
 
 import numpy as np
 
-V, D = 5, 3
+V, D, K = 5, 3, 2
 
 
 def logits(rng, batch):
@@ -34,6 +34,17 @@ def classes(rng, batch):
     return rng.integers(0, V, batch)
 
 
+def few_classes(rng, batch):
+    """Some of each row's classes, of which the second may be none."""
+    y = rng.integers(0, V, (*batch, K))
+    y[..., 1] = np.where(rng.uniform(size=batch) < 0.3, -1, y[..., 1])
+    return y
+
+
+def few_probs(rng, batch):
+    return rng.uniform(0.1, 0.5, (*batch, K))
+
+
 def probabilities(rng, batch):
     return rng.uniform(0.1, 0.9, batch)
 
@@ -56,6 +67,11 @@ def class_mask(rng, batch):
     kept = rng.uniform(size=(*batch, V)) < 0.7
     kept[..., 0] = True
     return kept
+
+
+def key_mask(rng, batch):
+    """Of as many keys as there are classes."""
+    return np.arange(V) != 1
 
 
 def weights(rng, batch):
@@ -99,6 +115,10 @@ def edge_classes(rng, batch):
     return np.zeros(batch, int)
 
 
+def edge_few_classes(rng, batch):
+    return np.broadcast_to(np.array([0, -1]), (*batch, K))
+
+
 def edge_distributions(rng, batch):
     return np.broadcast_to(np.arange(V) == 0, (*batch, V)).astype(float)
 
@@ -139,6 +159,7 @@ def edge_bias(rng, batch):
 EDGES = {
     logits: edge_logits,
     classes: edge_classes,
+    few_classes: edge_few_classes,
     distributions: edge_distributions,
     log_distributions: edge_log_distributions,
     numbers: edge_numbers,

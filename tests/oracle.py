@@ -168,6 +168,45 @@ def softmax_kl(z, target_z, temperature=1):
     return Exact(value, slope, terms.max(), np.maximum(p, t) / temperature)
 
 
+def log_prob(z, y, temperature):
+    ce = integer_cross_entropy(z / temperature, y)
+    return Exact(-ce.value, -ce.gradient / temperature)
+
+
+def few_classes(z, y, probs):
+    """A distribution over the classes y."""
+    t = exact(np.zeros(len(z)))
+    for k, prob in zip(y, probs, strict=True):
+        t[int(k)] += prob
+    return cross_entropy(z, t)
+
+
+def softmax_jensen_shannon(z, target_z, beta):
+    """The slope has the error of log t_j − log p_j, a rounding error of the normalisers."""
+    p, t = softmax(z), softmax(target_z)
+    m = beta * t + (1 - beta) * p
+    a, terms = log(p / m), (t * log(t / m), p * log(p / m))
+    slope = (1 - beta) * p
+    size = np.maximum(*map(abs, terms)).max()
+    value = beta * terms[0].sum() + (1 - beta) * terms[1].sum()
+    return Exact(value, slope * (a - (p * a).sum()), size, slope * np.maximum(1, abs(a)))
+
+
+def asymmetric(z, y, gamma_pos, gamma_neg, margin):
+    """Near the margin p − margin has the rounding error of p."""
+    p, q = sigmoid(z), sigmoid(-z)
+    shifted = np.maximum(p - margin, 0)
+    counts = (1 - y) * (shifted > 0)
+    safe = np.where(shifted > 0, shifted, 1)
+    positive, negative = -log(p), -log(1 - shifted)
+    value = y * q**gamma_pos * positive + (1 - y) * shifted**gamma_neg * negative
+    by_p = counts * safe**gamma_neg * (1 / (1 - shifted) + gamma_neg * negative / safe)
+    of_positive = y * q**gamma_pos * (q + gamma_pos * p * positive)
+    of_negative = p * q * by_p
+    terms = np.maximum(of_positive, of_negative * np.maximum(1, gamma_neg * p / safe))
+    return Exact(value, of_negative - of_positive, p * by_p, terms)
+
+
 def jensen_shannon(p, q):
     m = (p + q) / 2
     return Exact((p * log(p / m) + q * log(q / m)).sum() / 2, log(p / m) / 2)

@@ -201,6 +201,40 @@ TABLE = [
         )
     ),
     Entry(
+        "log-probability, temperature 3",
+        functools.partial(jaxent.softmax_log_probs, temperature=3),
+        functools.partial(oracle.log_prob, temperature=3),
+        with_class(ordinary),
+        SOFTMAX,
+    ),
+    Entry(
+        "softmax CE, two classes",
+        lambda z, y, probs: integer(z, y, label_probs=probs),
+        oracle.few_classes,
+        inputs.with_few_classes(ordinary),
+        SOFTMAX,
+    ),
+    *(
+        Entry(
+            f"softmax Jensen-Shannon, beta {beta}",
+            functools.partial(jaxent.softmax_jensen_shannon_divergence, beta=beta),
+            functools.partial(oracle.softmax_jensen_shannon, beta=beta),
+            inputs.two_logits,
+            SOFTMAX,
+        )
+        for beta in (0.25, 0.5)
+    ),
+    Entry(
+        "asymmetric, margin 1/16",
+        functools.partial(
+            jaxent.sigmoid_asymmetric_loss, gamma_pos=1.0, gamma_neg=4.0, margin=0.0625
+        ),
+        functools.partial(oracle.asymmetric, gamma_pos=1, gamma_neg=4, margin=mpmath.mpf(1) / 16),
+        inputs.binary_logits,
+        FOCAL,
+        1200,
+    ),
+    Entry(
         "categorical CE from probabilities",
         functools.partial(jaxent.categorical_cross_entropy, epsilon=0),
         oracle.categorical_from_probs,

@@ -11,7 +11,8 @@ import jaxent
 PATH = Path(jaxent.__file__).with_suffix(".pyi")
 HEAD = '''"""The types of the public functions. `python -m tests.stub` writes this file."""
 
-from typing import Literal, overload
+from collections.abc import Callable
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from jax import Array
 from jax.sharding import Mesh
@@ -21,6 +22,9 @@ from jaxent._declare import Axis, Reduction
 from jaxent.core.mesh import AxisName
 from jaxent.core.stats import SoftmaxStats as SoftmaxStats
 
+P = ParamSpec("P")
+R = TypeVar("R")
+Formula = Callable[..., Any]
 __version__: str
 __all__: list[str]
 _Array = Literal["none", "sum", "mean", "weighted_mean"]
@@ -45,6 +49,9 @@ def declared(function):
     if "reduction" not in signature.parameters:
         yield f"def {function.__name__}{signature_of(signature, {})}: ..."
         return
+    if "has_aux" in signature.parameters:
+        yield f"def {function.__name__}{signature_of(signature, {})}: ..."
+        return
     default = signature.parameters["reduction"].default
     for reduction, result in RESULTS.items():
         text = reduction if reduction != "_Array" else f'{reduction} = "{default}"'
@@ -58,6 +65,10 @@ def signature_of(signature, replaced) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
             keyword_only = True
             parts.append("*")
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            parts.append(f"*{name}: {parameter.annotation}")
+            keyword_only = True
+            continue
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
         parts.append(f"{name}: {replaced.get(name, parameter.annotation + default)}")
     return f"({', '.join(parts)}) -> {signature.return_annotation}"

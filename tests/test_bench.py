@@ -64,7 +64,8 @@ def test_options_reach_jaxent():
     """Each option changes the loss, unless it is idle."""
     plain = {case.name: case for case in CASES if not case.options}
     for case in CASES:
-        if case.options and case.public in plain and "idle" not in case.name:
+        same = case.public in plain and case.inputs == plain[case.public].inputs
+        if case.options and same and "idle" not in case.name:
             arrays = case.arrays(HEAD_SHAPE if case.linear else SHAPE, "float32")
             without = getattr(jaxent, case.public)(*arrays[: len(case.inputs)])
             assert not np.array_equal(case.jaxent(*arrays), without), case.name

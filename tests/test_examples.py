@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from examples import digits, language_model, mesh, multilabel
+from examples import digits, distillation, grpo, language_model, mesh, multilabel
 
 
 def train(example):
@@ -100,3 +100,21 @@ def test_it_learns_the_same_on_eight_devices():
         )
     np.testing.assert_allclose(many, one, rtol=mesh.ALLOWED)
     assert one[2] < one[0]
+
+
+def test_a_policy_is_rewarded_more_with_every_step(tmp_path):
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        history = grpo.train(steps=30)
+    assert history.rewards[-5:].mean() > 2 * history.rewards[:5].mean()
+    assert history.entropies[-1] < history.entropies[0]
+    figure = grpo.plot(history)
+    figure.savefig(tmp_path / "grpo.png")
+
+
+@pytest.mark.exhaustive
+def test_a_student_comes_closer_to_its_teacher():
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        text = language_model.load()
+        teacher = language_model.Model(jax.random.key(0))
+        run = distillation.distil(teacher, text, steps=12)
+    assert run.divergences[-1] < 0.9 * run.divergences[0]

@@ -139,10 +139,9 @@ class TestContract:
         (x, W, y), _ = heads.problem(7, 50)
         padded = np.concatenate([W, np.ones((heads.D, 6), np.float32)], axis=1)
         bias = np.concatenate([np.zeros(50), np.full(6, -np.inf)]).astype(np.float32)
-        got, best = jaxent.linear_softmax_stats(x, padded, y, bias=bias)
-        want, want_best = jaxent.linear_softmax_stats(x, W, y)
+        got = jaxent.linear_softmax_stats(x, padded, y, bias=bias)
+        want = jaxent.linear_softmax_stats(x, W, y)
         jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=2e-6), got, want)
-        np.testing.assert_array_equal(best, want_best)
 
     def test_the_slope_by_a_softcap(self):
         """Where tanh x − x sech² x cancels, and where z / c is infinite."""
@@ -162,17 +161,18 @@ class TestContract:
 class TestStats:
     def test_of_logits_that_are_held(self):
         (x, W, y), options = heads.problem(9, 40, ("bias", "softcap"))
-        got, best = jaxent.linear_softmax_stats(x, W, y, max_logits_bytes=500, **options)
-        z = heads.logits(x, W, **options)
-        want = jaxent.softmax_stats(z, y)
+        options["temperature"] = np.float32(0.7)
+        got = jaxent.linear_softmax_stats(x, W, y, max_logits_bytes=500, **options)
+        z = heads.logits(x, W, options["bias"], options["softcap"])
+        want = jaxent.softmax_stats(z / 0.7, y)
         jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=2e-6), got, want)
-        np.testing.assert_array_equal(best, np.argmax(z, axis=-1))
+        np.testing.assert_array_equal(got.predicted, np.argmax(z, axis=-1))
 
     def test_of_a_row_dropped_are_finite(self):
         """Whatever its label is."""
         (x, W, y), _ = heads.problem(9, 40)
         y[2] = -100
-        stats, _ = jaxent.linear_softmax_stats(x, W, y, where=np.arange(9) != 2)
+        stats = jaxent.linear_softmax_stats(x, W, y, where=np.arange(9) != 2)
         jax.tree.map(lambda x: np.testing.assert_array_equal(np.isfinite(x), True), stats)
 
     def test_every_statistic_has_its_cotangent(self):
@@ -184,7 +184,7 @@ class TestStats:
             return sum(jnp.sum(jnp.sin(part)) for part in parts)
 
         def chunked(x, W):
-            return mixed(jaxent.linear_softmax_stats(x, W, y, max_logits_bytes=500)[0])
+            return mixed(jaxent.linear_softmax_stats(x, W, y, max_logits_bytes=500))
 
         def held(x, W):
             return mixed(jaxent.softmax_stats(x @ W, y))

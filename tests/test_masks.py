@@ -125,7 +125,8 @@ def test_dropping_a_class_is_removing_it(case, rows):
     """In value and gradient, whatever is there; label mass on the class goes with it."""
     arrays, dropped = case.make((3,), np.float32), 1
     keep = np.arange(makers.V) != dropped
-    labels = [i for i, make in enumerate(case.makers) if make is makers.classes]
+    numbers = makers.classes, makers.few_classes
+    labels = [i for i, make in enumerate(case.makers) if make in numbers]
     for i in labels:
         arrays[i][arrays[i] == dropped] = 0
     held, left = list(arrays), list(arrays)
@@ -170,9 +171,12 @@ def test_a_class_of_bias_minus_infinity_is_removed_whatever_its_kernel_holds(
             held[i][last] = [[np.nan, np.inf, -np.inf]]
         elif make is makers.bias:
             held[i][last] = -np.inf
-        elif make is makers.classes:
+        elif make in (makers.classes, makers.few_classes):
             arrays[i][arrays[i] == makers.V - 1] = 0
             held[i] = left[i] = arrays[i]
+        elif make is makers.distributions:
+            held[i][..., last] = 0
+            left[i] = arrays[i][..., :-1]
     both = jax.jit(value_and_gradients(case))
     (_, losses), gradients = both(*held)
     (_, left_losses), wanted = both(*left)

@@ -10,16 +10,14 @@ import pytest
 import jaxent
 from tests import makers
 from tests.cases import CASES
-from tests.edges import integer
+from tests.edges import floating, integer
 
 ROWS, CLASSES, HERE = 64, 512, 3
 PLAIN = [
     case
     for case in CASES
-    if "options" not in case.name
-    and "dropped" not in case.name
-    # Drops elements; takes no probability but the label's.
-    and case.name not in ("reduce_losses", "categorical_cross_entropy_with_integer_labels")
+    # Masks drop elements. This loss takes no probability but the label's.
+    if not case.keywords and case.name != "categorical_cross_entropy_with_integer_labels"
 ]
 POISONED = [
     pytest.param(case, i, id=f"{case.name}, {i}") for case in PLAIN for i in case.differentiable
@@ -64,7 +62,7 @@ def test_in_every_statistic(labels, classes):
     if labels is None:
         labels = np.full_like(logits, 1 / classes)
     logits[HERE, 3] = np.nan
-    for made in jax.tree.leaves(jax.jit(jaxent.softmax_stats)(logits, labels)):
+    for made in floating(jax.jit(jaxent.softmax_stats)(logits, labels)):
         np.testing.assert_array_equal(np.isnan(made), np.arange(ROWS) == HERE)
 
 

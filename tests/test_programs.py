@@ -97,10 +97,10 @@ def test_checks_for_nan_are_silent_at_the_edges(case):
 
     checked = jax.jit(checkify.checkify(everything, errors=checkify.float_checks))
     arrays = case.make((6,), np.float32, instead=makers.EDGES)
-    if makers.mask in case.makers or makers.class_mask in case.makers:
-        mask = next(i for i, make in enumerate(case.makers) if arrays[i].dtype == bool)
-        arrays[mask][1] = False
-        arrays[0][1] = -np.inf
+    for i, make in enumerate(case.makers):
+        if make in (makers.mask, makers.class_mask):
+            arrays[i][1] = False
+            arrays[0][1] = -np.inf
     error, results = checked(*arrays)
     error.throw()
     for x in jax.tree.leaves(results):

@@ -11,17 +11,22 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 
 import jaxent
 from tests import heads, meshes
+from tests.edges import floating
 from tests.laws import mainly, unoptimized
 
-sharded = jaxent.sharded_linear_softmax_cross_entropy
 linear = jaxent.linear_softmax_cross_entropy
 N, CLASSES = 16, 64
 EVERY = tuple(heads.OPTIONS)
 DATA, VOCAB, BOTH = PartitionSpec("data"), PartitionSpec(None, "vocab"), ("data", "vocab")
 
 
-def of_mesh(mesh, **options):
-    return functools.partial(sharded, mesh=mesh, data_axis="data", vocab_axis="vocab", **options)
+def sharded(mesh, **axes):
+    return jaxent.sharded(linear, mesh=mesh, **axes)
+
+
+def of_mesh(mesh, feature_axis=None, **options):
+    axes = {"data_axis": "data", "vocab_axis": "vocab", "feature_axis": feature_axis}
+    return functools.partial(sharded(mesh, **axes), **options)
 
 
 def results(loss, x, W, y, options):
@@ -99,8 +104,9 @@ class TestOneCall:
             {"data_axis": ("replica", "data"), "vocab_axis": "vocab"},
             {"data_axis": "replica", "vocab_axis": ("data", "vocab")},
             {"data_axis": ("replica", "data", "vocab")},
+            {"vocab_axis": "vocab"},
         ):
-            got = jax.jit(functools.partial(sharded, mesh=mesh, **axes))(x, W, y)
+            got = jax.jit(sharded(mesh, **axes))(x, W, y)
             np.testing.assert_allclose(got, want, rtol=1e-6)
 
     def test_padding_of_a_vocabulary(self):
@@ -128,16 +134,17 @@ class TestOneCall:
             ({"data_axis": "data", "vocab_axis": "data"}, "vocab_axis must name no axis of"),
             ({"data_axis": BOTH, "vocab_axis": "vocab"}, "vocab_axis must name no axis of"),
             ({"data_axis": "data", "feature_axis": "vocab"}, "feature_axis must name axes of"),
-            ({"data_axis": None, "vocab_axis": "vocab"}, "data_axis must name an axis"),
         ):
             with pytest.raises(ValueError, match=message):
-                sharded(x, W, y, mesh=mesh, **axes)
+                sharded(mesh, **axes)
         with pytest.raises(ValueError, match=r"vocab_axis must be among .*, got 'model'"):
-            sharded(x, W, y, mesh=mesh, data_axis="data", vocab_axis="model")
+            sharded(mesh, data_axis="data", vocab_axis="model")
         with pytest.raises(TypeError, match="data_axis must be a name"):
-            sharded(x, W, y, mesh=mesh, data_axis=1)
+            sharded(mesh, data_axis=1)
         with pytest.raises(TypeError, match=r"mesh must be a jax.sharding.Mesh, got tuple"):
-            sharded(x, W, y, mesh=(2, 4), data_axis="data")
+            sharded((2, 4), data_axis="data")
+        with pytest.raises(TypeError, match=r"loss must be a loss of a linear head .*entropy"):
+            jaxent.sharded(jaxent.softmax_entropy, mesh=mesh)
         with pytest.raises(ValueError, match=r"features must have 2 or more axes, got .* \(64,\)"):
             of_mesh(mesh)(np.zeros(64), W, y)
         with (
@@ -147,6 +154,82 @@ class TestOneCall:
             of_mesh(mesh)(x, W, y)
         with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\]"):
             of_mesh(mesh, label_smoothing=2.0)(x, W, y)
+
+
+def every_loss_on_a_mesh():
+    """Losses of heads and contrastive ones, with arrays for them, and options."""
+    rng = np.random.default_rng(0)
+    x, W, t = (rng.normal(size=size).astype(np.float32) for size in ((N, 8), (8, 32), (N, 8)))
+    y, advantages = rng.integers(0, 32, N), rng.normal(size=N).astype(np.float32)
+    probs = rng.uniform(size=(N, 32)).astype(np.float32)
+
+    def formula(stats, advantages):
+        return advantages * stats.nll - stats.entropy, {"predicted": stats.predicted}
+
+    few = {"label_probs": probs[:, :2], "label_smoothing": 0.1, "temperature": 0.5}
+    return {
+        "few classes": (linear, (x, W, rng.integers(-1, 32, (N, 2))), few),
+        "distributions": (linear, (x, W, probs), {"class_weights": probs[0]}),
+        "focal": (jaxent.linear_softmax_focal_loss, (x, W, y), {"gamma": 0.5}),
+        "log-probs": (jaxent.linear_softmax_log_probs, (x, W, y), {"temperature": 2.0}),
+        "KL": (jaxent.linear_softmax_kl_divergence, (x, W, t, W), {"bias": probs[0]}),
+        "JSD": (jaxent.linear_softmax_jensen_shannon_divergence, (x, W, t, W), {"beta": 0.3}),
+        "reverse KL": (jaxent.linear_softmax_jensen_shannon_divergence, (x, W, t, W), {"beta": 1}),
+        "formula": (
+            functools.partial(jaxent.linear_softmax_loss, formula, has_aux=True),
+            (x, W, y, advantages),
+            {},
+        ),
+        "InfoNCE": (jaxent.info_nce, (x, t), {"temperature": 0.5}),
+        "CLIP": (jaxent.info_nce, (x, t), {"temperature": 0.5, "symmetric": True}),
+        "NT-Xent": (
+            jaxent.info_nce,
+            (x, x),
+            {"temperature": 0.5, "positives": (np.arange(N) + 1) % N, "exclude_self": True},
+        ),
+        "masked keys": (
+            jaxent.info_nce,
+            (x, t),
+            {
+                "temperature": 0.5,
+                "keys_where": np.arange(N) != 3,
+                "positives": (np.arange(N)[:, None] + np.arange(2)) % N,
+            },
+        ),
+        "SigLIP": (jaxent.siglip_loss, (x, t), {"scale": 2.0, "bias": -1.0}),
+    }
+
+
+class TestEveryLossOnAMesh:
+    @pytest.mark.parametrize("kind", [AxisType.Auto, *mainly([], AxisType.Explicit)])
+    @pytest.mark.parametrize("reduction", ["none", "weighted_mean"])
+    @pytest.mark.parametrize("name", every_loss_on_a_mesh())
+    @unoptimized
+    def test_is_the_loss_of_one_device(self, name, reduction, kind):
+        loss, arrays, options = every_loss_on_a_mesh()[name]
+        rng = np.random.default_rng(1)
+        weights = rng.uniform(0.5, 2, N).astype(np.float32)
+        tail = {"where": rng.uniform(size=N) < 0.8, "weights": weights, "reduction": reduction}
+        axes = {"mesh": meshes.mesh_of((2, 4), kind), "data_axis": "data", "vocab_axis": "vocab"}
+        on_mesh = jaxent.sharded(getattr(loss, "func", loss), **axes)
+        if isinstance(loss, functools.partial):
+            on_mesh = functools.partial(on_mesh, *loss.args, **loss.keywords)
+
+        def of(loss):
+            def total(x, y):
+                result = loss(x, y, *arrays[2:], **options, **tail)
+                return jnp.sum(result[0] if isinstance(result, tuple) else result), result
+
+            return jax.jit(jax.value_and_grad(total, (0, 1), has_aux=True))(*arrays[:2])
+
+        got, want = of(on_mesh), of(loss)
+        result = got[0][1]
+        if isinstance(result, tuple):
+            np.testing.assert_array_equal(result[1]["predicted"], want[0][1][1]["predicted"])
+            got, want = ((made[0][1][0], made[1]) for made in (got, want))
+        jax.tree.map(
+            lambda g, w: np.testing.assert_array_less(heads.relative(g, w), 3e-6), got, want
+        )
 
 
 class TestGlobalMeans:
@@ -229,7 +312,7 @@ class TestAxisName:
             of_axis = functools.partial(loss, axis_name="vocab")
             split = {"in_specs": (PartitionSpec(*BOTH), spec), "out_specs": DATA}
             by_row = jax.shard_map(of_axis, mesh=meshes.mesh_of((2, 4)), **split)
-            for made in jax.tree.leaves(jax.jit(by_row)(logits, labels)):
+            for made in floating(jax.jit(by_row)(logits, labels)):
                 np.testing.assert_array_equal(np.isnan(made), np.arange(4) == 1)
 
     def test_no_name(self):
@@ -260,8 +343,8 @@ class TestLabels:
         W[:, 2], W[:, 40] = 9, np.nan
         stats = functools.partial(jaxent.linear_softmax_stats, axis_name="vocab")
         split = {"in_specs": (DATA, VOCAB, DATA), "out_specs": DATA}
-        _, best = jax.shard_map(stats, mesh=meshes.mesh_of((2, 4)), **split)(x, W, y)
-        np.testing.assert_array_equal(best, jaxent.linear_softmax_stats(x, W, y)[1])
+        best = jax.shard_map(stats, mesh=meshes.mesh_of((2, 4)), **split)(x, W, y).predicted
+        np.testing.assert_array_equal(best, jaxent.linear_softmax_stats(x, W, y).predicted)
         np.testing.assert_array_equal(best, 40)
 
     def test_statistics_and_the_class_of_the_largest_logit(self):
@@ -276,7 +359,7 @@ class TestLabels:
             out_specs=DATA,
         )
         got, want = stats(x, W, y), jaxent.linear_softmax_stats(x, W, y)
-        assert not np.any(np.isfinite([x[5] for x in jax.tree.leaves(got[0])]))
+        assert not np.any(np.isfinite([x[5] for x in floating(got)]))
         others = np.arange(N) != 5
         for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
             np.testing.assert_allclose(g[others], w[others], rtol=2e-6)

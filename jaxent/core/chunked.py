@@ -7,7 +7,8 @@ There are two schedules:
 
 `summed`   A sum over rows. Its cotangent is one number, a factor, so the gradients are computed
            together with the value, chunk by chunk. That takes three matrix products in all. The
-           derivative in either mode is the inner product with these gradients.
+           derivative in either mode is the inner product with these gradients. The formula also
+           returns by-products, arrays of the rows that have no derivative.
 `per_row`  Numbers per row. Their cotangents are known in the backward pass only, which recomputes
            the logits of each chunk. That takes four matrix products in all.
 
@@ -94,9 +95,15 @@ _per_row.defjvp(_per_row_jvp, symbolic_zeros=True)
 
 def summed(
     formula: Formula, chunk: int, heads: Heads, kept: Array | None, rows: Any, options: Any
-) -> Array:
-    """The sum of the formula's losses (N,). The arguments are those of `per_row`."""
-    by_row = varying([head.features for head in heads], kept, rows)
+) -> tuple[Array, Any]:
+    """The sum of the losses (N,) of a formula, and its by-products (N, ...).
+
+    The formula returns both. The arguments are those of `per_row`.
+    """
+    of_features = varying([head.features for head in heads], kept)
+    # Devices along the other axes of a kernel share the rows, and have some of the classes.
+    by_class = varying([head.kernel for head in heads]) - of_features
+    by_row = varying(rows) - by_class | of_features
     kept, rows, options = varying_over(by_row, (kept, rows, options))
     heads = varying_over(by_row | varying(heads), heads)
     return _summed(formula, chunk, heads, kept, rows, options)
@@ -104,19 +111,20 @@ def summed(
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _summed(formula, chunk, *arguments):
-    return jnp.sum(per_row(formula, chunk, *arguments))
+    losses, by_products = per_row(formula, chunk, *arguments)
+    return jnp.sum(losses), by_products
 
 
 def _summed_jvp(formula, chunk, primals, tangents):
     directions = jax.tree.structure(primals).flatten_up_to(tangents)
     moving = tuple(map(moves, directions))
-    results = _value_and_gradients(formula, chunk, moving, *primals)
+    *results, by_products = _value_and_gradients(formula, chunk, moving, *primals)
     value, gradients = checkpoint_name(results, _GRADIENTS)
     directions = filter(moves, directions)
     slopes = [jnp.sum(g * x.astype(g.dtype)) for g, x in zip(gradients, directions, strict=True)]
     # A device with some of the classes computes their part of the derivative.
     slopes = [summed_to_vary_like(value, slope.astype(value.dtype)) for slope in slopes]
-    return value, added(slopes)
+    return (value, by_products), (added(slopes), jax.tree.map(_still, by_products))
 
 
 _summed.defjvp(_summed_jvp, symbolic_zeros=True)
@@ -131,8 +139,11 @@ def _value_and_gradients(
     kept: Array | None,
     rows: Any,
     options: Any,
-) -> tuple[Array, tuple[Array, ...]]:
-    """The sum of the losses, and its gradients by the perturbed arguments, in float32 at least."""
+) -> tuple[Array, tuple[Array, ...], Any]:
+    """The sum of the losses, its gradients by the perturbed arguments, and the by-products.
+
+    Gradients are in float32 at least.
+    """
     tree = jax.tree.structure((heads, kept, rows, options))
     heads_move, _, rows_move, options_move = tree.unflatten(moving)
     formula_moves = tuple(any(move.arrays) for move in heads_move), rows_move, options_move
@@ -145,7 +156,7 @@ def _value_and_gradients(
         here, kept_here, rows_here = _chunk_of(heads, kept, rows, start, size)
         arguments = tuple(map(logits, here)), rows_here, options
         losses_of, point = restricted(formula, arguments, jax.tree.leaves(formula_moves))
-        losses, pullback = jax.vjp(losses_of, *point)
+        losses, pullback, by_products = jax.vjp(losses_of, *point, has_aux=True)
         new = jnp.arange(size) >= overlap
         gradients = iter(pullback(select(new, jnp.ones_like(losses), 0)))
         z_bars, rows_bar, options_bar = jax.tree.map(
@@ -163,7 +174,7 @@ def _value_and_gradients(
         value = jnp.sum(select(new, losses, 0))
         options_sums = jax.tree.map(jnp.add, options_sums, options_bar)
         x_bars = tuple(_only(kept_here, x_bar) for x_bar in x_bars)
-        return (heads_sums, options_sums), (value, (x_bars, rows_bar))
+        return (heads_sums, options_sums), (value, (x_bars, rows_bar, by_products))
 
     def zeros(does, x):
         return varying_over(varying(x), jnp.zeros_like(x)) if does else None
@@ -177,13 +188,13 @@ def _value_and_gradients(
     else:
         sums, (values, by_row) = lax.scan(step, nothing, (starts, overlaps))
         value, by_row = jnp.sum(values), _joined(by_row, heads[0].features.shape[0], chunk)
-    (heads_bar, options_bar), (x_bars, rows_bar) = sums, by_row
+    (heads_bar, options_bar), (x_bars, rows_bar, by_products) = sums, by_row
     heads_bar = [replace(h, features=x) for h, x in zip(heads_bar, x_bars, strict=True)]
-    return value, tuple(jax.tree.leaves((heads_bar, rows_bar, options_bar)))
+    return value, tuple(jax.tree.leaves((heads_bar, rows_bar, options_bar))), by_products
 
 
 def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
-    results = _value_and_gradients(formula, chunk, moving, *primals)
+    *results, by_products = _value_and_gradients(formula, chunk, moving, *primals)
     # In 16 bits a gradient would be rounded, or overflow, before the product with its cotangent.
     primals, tangents = (
         jax.tree.map(lambda x: widen(x) if isinstance(x, Array) and _is_floating(x) else x, tree)
@@ -193,12 +204,13 @@ def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
     def again(*arguments):
         """The same numbers from losses per row, whose derivative takes bounded memory."""
         sum_of_rows, point = restricted(
-            lambda *arguments: jnp.sum(per_row(formula, chunk, *arguments)), arguments, moving
+            lambda *arguments: jnp.sum(per_row(formula, chunk, *arguments)[0]), arguments, moving
         )
         by_each = jax.value_and_grad(sum_of_rows, argnums=tuple(range(len(point))))(*point)
-        return jax.tree.map(lambda x, like: x.astype(like.dtype), by_each, results)
+        return jax.tree.map(lambda x, like: x.astype(like.dtype), by_each, tuple(results))
 
-    return results, along_moving(again, primals, tangents)
+    results_dot = along_moving(again, primals, tangents)
+    return (*results, by_products), (*results_dot, jax.tree.map(_still, by_products))
 
 
 _value_and_gradients.defjvp(_value_and_gradients_jvp, symbolic_zeros=True)
@@ -222,6 +234,11 @@ def _only(kept: Array | None, x: Any) -> Any:
     if kept is None or not isinstance(x, Array):
         return x
     return select(kept[:, None], x, 0)
+
+
+def rows_of_a_chunk(chunk: int, n: int) -> int:
+    """The number of rows in each chunk of n rows, which is at most `chunk`."""
+    return _chunks(n, chunk)[0]
 
 
 def _chunks(n: int, chunk: int) -> tuple[int, Any, Any]:
@@ -269,5 +286,5 @@ def _is_floating(x: Array) -> bool:
 
 
 def _still(x: Array) -> SymbolicZero:
-    """The tangent of an array of integers."""
+    """The tangent of an array that has no derivative."""
     return SymbolicZero(jax.typeof(x).to_tangent_aval())

@@ -18,13 +18,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxent.core import lower
-from jaxent.core.dense import recompute, unlabelled_stats
 from jaxent.core.dtypes import widen_both
-from jaxent.core.exponentials import scaled
-from jaxent.core.mesh import select, sum_over
-from jaxent.core.rows import Rows
-from jaxent.core.stats import RowStats, kept_for_backward
-from jaxent.core.tangents import added, along
+from jaxent.core.mesh import select
+from jaxent.core.tangents import along
 from jaxent.core.xlogy import log_of_sum, quotient, weigh
 
 # x + expm1(−x) = x²/2! − x³/3! + … for |x| < 1/2, to the precision of float64 and of float32.
@@ -171,58 +167,3 @@ def _log_share(t: Array, s: Array) -> Array:
     near = (r > -0.25) & (r < 0.5)
     share = quotient(2 * select(absent, 1, t), total)
     return log_of_sum(select(near, 1 + r, share), select(near, r, 0), near)
-
-
-@jax.custom_jvp
-def softmax_kl(rows: Rows, target_rows: Rows) -> Array:
-    """KL(t ‖ p) of rows (..., V) with the same dropped and one β, for their softmaxes t and p.
-
-    With x_j = log t_j − log p_j, the derivative by β z_j is p_j − t_j and the one by the target's
-    is t_j (x_j − KL).
-    """
-    p, t, x = _pair(rows, target_rows, unlabelled_stats(rows), unlabelled_stats(target_rows))
-    # Where t and p are of comparable size, p follows from t and x as well.
-    close = (jnp.abs(x) < 16) & (t > 0)
-    p = select(close, t * jnp.exp(-select(close, x, 0)), p)
-    return sum_over(rows.axis_name, lower.row_sum(bregman(t, p, x)))
-
-
-def _softmax_kl_jvp(primals, tangents):
-    rows, target_rows = primals
-    computed = softmax_kl(*primals), unlabelled_stats(rows), unlabelled_stats(target_rows)
-    kl, stats, target_stats = kept_for_backward(computed)
-    rows, target_rows = lower.reread_rows((rows, target_rows))
-    p, t, x = _pair(rows, target_rows, stats, target_stats)
-    # An infinite divergence has no derivative by the target's logits.
-    by_target = select(jnp.isinf(kl)[..., None], 0, weigh(t, x - _finite(kl)[..., None]))
-    terms = [
-        slope * side.tangent(dot, side_stats.max)
-        for slope, side, dot, side_stats in (
-            (excess(t, p, x), rows, tangents[0], stats),
-            (by_target, target_rows, tangents[1], target_stats),
-        )
-        if dot.move()
-    ]
-    return kl, rows.summed(added(terms))
-
-
-softmax_kl.defjvp(_softmax_kl_jvp, symbolic_zeros=True)
-
-
-def _pair(
-    rows: Rows, target_rows: Rows, stats: RowStats, target_stats: RowStats
-) -> tuple[Array, Array, Array]:
-    """p, t and x = log t_j − log p_j, which is −inf where t_j is 0."""
-    (_, _, p), (_, _, t) = recompute(rows, stats), recompute(target_rows, target_stats)
-    gaps, target_gaps = rows.gaps(stats.max), target_rows.gaps(target_stats.max)
-    # The difference of the gaps comes first. Close distributions have close gaps, whose difference
-    # is exact.
-    difference = scaled(gaps - _finite(target_gaps), rows.inverse_temperature)
-    between_normalisers = jnp.log1p(stats.rest) - jnp.log1p(target_stats.rest)
-    x = difference + between_normalisers[..., None]
-    return p, t, select(jnp.isinf(target_gaps), -jnp.inf, x)
-
-
-def _finite(x: Array) -> Array:
-    """x, and 0 where it is infinite: the difference of two infinite ones would be NaN."""
-    return select(jnp.isinf(x), 0, x)

@@ -1,4 +1,4 @@
-"""Losses of rows with a class number, as formulas of the rows' statistics.
+"""Losses of rows with labels, as formulas of the rows' statistics.
 
 α is the label smoothing and K the number of classes that are not masked.
 """
@@ -6,10 +6,11 @@
 import jax.numpy as jnp
 from jax import Array
 
+from jaxent.core.dense import target_stats
 from jaxent.core.exponentials import scaled
 from jaxent.core.focal import focal
 from jaxent.core.integer import integer_stats
-from jaxent.core.labels import smooth
+from jaxent.core.labels import smooth, target
 from jaxent.core.mesh import select, sum_over
 from jaxent.core.rows import Rows
 from jaxent.core.xlogy import weigh
@@ -29,6 +30,18 @@ def cross_entropy(
     if label_smoothing is not None:
         losses = smooth(losses, label_smoothing, stats.sum_nll / rows.kept_count(rows.dtype))
     return with_z_loss(losses, stats.lse(rows.inverse_temperature), z_loss)
+
+
+def distribution_cross_entropy(
+    rows: Rows,
+    t: Array,
+    class_weights: Array | None,
+    label_smoothing: Array | None,
+    z_loss: Array | None,
+) -> Array:
+    """Σ_j t′_j (−log p_j) + z_loss · lse², for t′_j = w_j ((1 − α) t_j + α/K)."""
+    stats = target_stats(rows, target(rows, t, class_weights, label_smoothing))
+    return with_z_loss(stats.nll, stats.lse(rows.inverse_temperature), z_loss)
 
 
 def focal_loss(

@@ -12,6 +12,11 @@ T = TypeVar("T")
 AxisName = str | tuple[str, ...] | None
 
 
+def names_of(axis_name: AxisName) -> frozenset[str]:
+    """The mesh axes that an argument names."""
+    return frozenset({axis_name} if isinstance(axis_name, str) else axis_name or ())
+
+
 def varying(*arrays: Any) -> frozenset[str]:
     """The mesh axes over which any of these trees of arrays varies."""
     return frozenset().union(

@@ -53,12 +53,13 @@ class SoftmaxStats:
     So take derivatives of `lse`, not of `max` or `rest` alone.
 
     Attributes:
-      max: the largest logit.
+      max: the largest logit, over the temperature.
       rest: Σ exp(z_j − max) over all classes but one at the maximum.
       nll: Σ t_j (−log p_j), the cross-entropy with the label.
       miss: Σ t_j (1 − p_j), the probability that is not on the label.
       sum_nll: Σ_j −log p_j over the classes that are not masked.
       entropy: Σ p_j (−log p_j).
+      predicted: the class of the largest logit, the first of equal ones, an integer.
     """
 
     max: Array
@@ -67,6 +68,7 @@ class SoftmaxStats:
     miss: Array
     sum_nll: Array
     entropy: Array
+    predicted: Array
 
     @property
     def lse(self) -> Array:

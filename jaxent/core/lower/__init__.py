@@ -26,6 +26,8 @@ from jaxent.core.lower.passes import reread as reread
 from jaxent.core.lower.passes import reread_rows as reread_rows
 from jaxent.core.lower.passes import second_pass as second_pass
 from jaxent.core.lower.passes import settled as settled
+from jaxent.core.lower.plain import is_label as is_label
+from jaxent.core.lower.plain import total as plain_total
 from jaxent.core.mesh import select
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxSums
@@ -93,13 +95,13 @@ def _row_sum_jvp(primals, tangents):
 @jax.custom_jvp
 def total(x: Array, kept: Array | None = None) -> tuple[Array, Array | None]:
     """Σ x over all axes, and how many of the mask `kept` are True."""
-    return _on_cpu(cpu.total, plain.total, x, kept)
+    return _on_cpu(cpu.total, plain_total, x, kept)
 
 
 @total.defjvp
 def _total_jvp(primals, tangents):
     total_of_x, count = total(*primals)
-    count_dot = None if count is None else np.zeros(count.shape, jax.dtypes.float0)
+    count_dot: Any = None if count is None else np.zeros(count.shape, jax.dtypes.float0)
     return (total_of_x, count), (jnp.sum(tangents[0]), count_dot)
 
 

@@ -1,0 +1,266 @@
+"""A loss of the user's own on a linear head, as a formula of the statistics of its rows.
+
+The formula is traced for one chunk of rows, to a jaxpr. Arrays that it refers to from outside
+become arguments of that jaxpr, so they may be traced and have gradients. The jaxpr also tells which
+statistics the formula uses. The others are not computed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.core
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
+
+from jaxent import _heads, _labelled
+from jaxent._declare import SOFTCAP, TEMPERATURE, Reduction, loss
+from jaxent._heads import Options, RowInputs
+from jaxent._inputs import fill_dropped
+from jaxent.core.chunked import KEPT_GRADIENTS, rows_of_a_chunk
+from jaxent.core.dtypes import widen
+from jaxent.core.mesh import AxisName, names_of, varying, varying_over
+from jaxent.core.rows import Rows
+from jaxent.core.statistics import STATISTICS, statistics
+from jaxent.core.stats import SoftmaxStats
+
+Formula = Callable[..., Any]
+
+
+def linear_softmax_loss(
+    formula: Formula,
+    features: ArrayLike,
+    kernel: ArrayLike,
+    labels: ArrayLike,
+    *rows: ArrayLike,
+    has_aux: bool = False,
+    label_probs: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    softcap: ArrayLike | None = None,
+    temperature: ArrayLike | None = None,
+    max_logits_bytes: int | None = None,
+    operand_dtype: DTypeLike | None = None,
+    axis: int = -1,
+    axis_name: AxisName = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    reduction: Reduction = "none",
+) -> Any:
+    r"""A loss of your own on a linear head, as a formula of the statistics of each row.
+
+    Use it for PPO, GRPO, an entropy bonus, or cross-entropy with numbers to log. Your formula needs
+    no derivative rule. Reduced to a number it takes the three matrix products and the memory of
+    `linear_softmax_cross_entropy`. Statistics that the formula does not use are not computed.
+
+    Args:
+      formula: a function of `SoftmaxStats` and of the further `rows`. All its arguments are arrays
+        of the rows of one chunk, with one axis for the rows. It returns the loss of each row, an
+        array with that one axis. A row must not depend on other rows. The formula may refer to
+        arrays from outside, traced ones too. If it is the same function object in every call, an
+        eager call compiles once.
+      features: `(..., D)` floating.
+      kernel: `(D, V)` floating, or `(V, D)` with `axis=0`.
+      labels: `(...)` integers in [0, V), or floating distributions `(..., V)`.
+      *rows: arrays `(...)` or `(..., M)`, the further arguments of the formula, such as advantages.
+        Floating ones are differentiable.
+      has_aux: True if the formula returns `(losses, by_products)`, a tree of arrays of the rows, as
+        for `jax.value_and_grad`. They have no derivative.
+      label_probs: `(..., K)`, with labels `(..., K)`; see
+        `softmax_cross_entropy_with_integer_labels`.
+      bias: `(V,)` floating. A bias of −inf excludes a class.
+      softcap: c > 0. Replaces z by c · tanh(z/c).
+      temperature: T > 0. Divides the soft-capped logits.
+      max_logits_bytes: the budget of one chunk; see `linear_softmax_cross_entropy`.
+      operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
+      axis: the axis of the kernel's classes.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      where: `(...)` boolean, False for rows to drop. By-products of dropped rows are 0.
+      weights: `(...)`, one per row.
+      reduction: see `jaxent`. "none" takes one more matrix product to differentiate.
+
+    Returns:
+      `(...)`, or the result of `reduction`. With `has_aux`, the pair of that and the by-products,
+      whose arrays have the shape `(...)` in front.
+
+    Raises:
+      TypeError, ValueError: as `linear_softmax_cross_entropy`, and if the formula returns anything
+      else.
+
+    Example: the clipped policy gradient of PPO and GRPO, with the entropy to log.
+
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> import jaxent
+      >>> def clipped(stats, old_log_probs, advantages):
+      ...     ratio = jnp.exp(-stats.nll - old_log_probs)
+      ...     gains = ratio * advantages, jnp.clip(ratio, 0.8, 1.2) * advantages
+      ...     return -jnp.minimum(*gains), {"entropy": stats.entropy}
+      >>> features, kernel = jnp.eye(2), jnp.array([[2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+      >>> tokens, old, advantages = jnp.array([0, 1]), jnp.array([-0.3, -1.5]), jnp.array([1.0, -1])
+      >>> def mean(features, kernel):
+      ...     return jaxent.linear_softmax_loss(
+      ...         clipped, features, kernel, tokens, old, advantages, has_aux=True, reduction="mean"
+      ...     )
+      >>> (loss, aux), gradients = jax.value_and_grad(mean, (0, 1), has_aux=True)(features, kernel)
+      >>> print(loss, aux["entropy"])
+      -0.0562 [0.6656 0.9753]
+
+    Numerics, Differentiable: as `linear_softmax_cross_entropy`, as far as the formula is.
+
+    References: Schulman et al., "Proximal policy optimization algorithms", 2017; Shao et al.,
+    "DeepSeekMath", 2024 (GRPO).
+    """
+    options = {
+        "label_probs": label_probs,
+        "bias": bias,
+        "softcap": softcap,
+        "temperature": temperature,
+        "max_logits_bytes": max_logits_bytes,
+        "operand_dtype": operand_dtype,
+        "axis": axis,
+        "axis_name": axis_name,
+        "where": where,
+        "weights": weights,
+        "reduction": reduction,
+    }
+    return of_formula(formula, has_aux, len(rows))(features, kernel, labels, *rows, **options)
+
+
+# The programs of each formula. They refer to it weakly, and live as long as it does.
+_PROGRAMS: weakref.WeakKeyDictionary[Formula, dict[Any, Any]] = weakref.WeakKeyDictionary()
+
+
+def of_formula(formula: Formula, has_aux: bool, n: int) -> Callable[..., Any]:
+    """The loss of a formula of so many further rows, as a function of arrays and options."""
+    if not callable(formula):
+        raise TypeError(f"formula must be a function of SoftmaxStats, got {formula!r}")
+    if not isinstance(has_aux, bool):
+        raise TypeError(f"has_aux must be True or False, got {has_aux!r}")
+    try:
+        programs, refer = _PROGRAMS.setdefault(formula, {}), weakref.ref(formula)
+    except TypeError:  # such an object has no weak reference or no hash
+        programs, refer = {}, lambda: formula
+    if (has_aux, n) not in programs:
+        programs[has_aux, n] = _declared(refer, has_aux, n)
+    return programs[has_aux, n]
+
+
+def _declared(refer: Callable[[], Any], has_aux: bool, n: int) -> Callable[..., Any]:
+    names = [f"rows_{i}" for i in range(n)]
+
+    def of_arrays(features, kernel, labels, *, max_logits_bytes, reduction, **options):
+        given = [jnp.asarray(options.pop(name)) for name in names]
+        head = _labelled.prepare(features, kernel, labels, **options)
+        for name, x in zip(names, given, strict=True):
+            _expect_rows(name, x, head.shape)
+        kept = head.inputs.kept
+        further = tuple(fill_dropped(_heads.flat(x, head.shape), kept, 0) for x in given)
+        head = head._replace(inputs=head.inputs._replace(further=further))
+        losses, captured = _traced(refer(), has_aux, head, max_logits_bytes)
+        options = {"captured": captured}
+        sums = "sum_nll" in losses.keywords["used"]
+        reduced, aux = head.reduced(losses, options, max_logits_bytes, reduction, sums)
+        return (reduced, aux) if has_aux else reduced
+
+    kinds = inspect.Parameter
+    parameters = inspect.signature(linear_softmax_loss).parameters
+    positional = ["features", "kernel", "labels", *names]
+    known = [kinds(name, kinds.POSITIONAL_OR_KEYWORD) for name in positional]
+    known += [p for p in parameters.values() if p.kind == p.KEYWORD_ONLY and p.name != "has_aux"]
+    vars(of_arrays)["__signature__"] = inspect.Signature(known)
+    of_arrays.__name__ = "linear_softmax_loss"
+    return loss(KEPT_GRADIENTS, softcap=SOFTCAP, temperature=TEMPERATURE)(of_arrays)
+
+
+def _expect_rows(name: str, x: Array, shape: tuple[int, ...]) -> None:
+    if x.shape[: len(shape)] != shape or x.ndim > len(shape) + 1:
+        raise ValueError(f"{name} must have the shape {shape} or {shape} + (M,), got {x.shape}")
+
+
+def _traced(
+    formula: Formula,
+    has_aux: bool,
+    head: _labelled.LabelledHead,
+    max_logits_bytes: int | None,
+) -> tuple[partial[Any], Any]:
+    """The formula as a function of rows, and the arrays that it refers to."""
+    size = rows_of_a_chunk(head.chunk(max_logits_bytes), head.inputs.labels.shape[0])
+    # Arrays that vary over the axes of a mesh over which those of a chunk do.
+    like = {name: jnp.zeros(size, head.head.dtype) for name in STATISTICS}
+    like["predicted"] = jnp.zeros(size, jnp.int32)
+    further = [jnp.zeros((size, *x.shape[1:]), x.dtype) for x in head.inputs.further]
+    axes = varying(head.head, head.inputs) - names_of(head.axis_name)
+    rows = varying_over(axes, (SoftmaxStats(**like), *further))
+    result: Any
+    closed, result = jax.make_jaxpr(formula, return_shape=True)(*rows)
+    _expect_result(result, has_aux, size)
+    variables = closed.jaxpr.invars[: len(STATISTICS)]
+    read = {v for eqn in closed.jaxpr.eqns for v in eqn.invars if not hasattr(v, "val")}
+    read |= {v for v in closed.jaxpr.outvars if not hasattr(v, "val")}
+    used = tuple(name for name, v in zip(STATISTICS, variables, strict=True) if v in read)
+    traced = [isinstance(x, jax.core.Tracer) for x in closed.consts]
+    captured = [x for x, moves in zip(closed.consts, traced, strict=True) if moves]
+    for x in captured:
+        if varying(x) != axes:
+            raise ValueError(
+                "formula must refer to no traced array that is replicated in a jax.shard_map:"
+                f" pass it behind labels, with a value for each row, got {x}"
+            )
+    # The rule of a loss keeps its formula, which must not refer to a tracer.
+    constants = tuple(
+        x.dtype if moves else x for x, moves in zip(closed.consts, traced, strict=True)
+    )
+    known = closed.jaxpr, tuple(traced), constants, jax.tree.structure(result), has_aux
+    wide = [widen(x) if jnp.issubdtype(x.dtype, jnp.floating) else x for x in captured]
+    return partial(_losses, *known, used=used), wide
+
+
+def _expect_result(result: Any, has_aux: bool, size: int) -> None:
+    if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+        raise TypeError(
+            "formula must return a pair of losses and by-products where has_aux=True, got"
+            f" {type(result).__name__}"
+        )
+    losses: Any = result[0] if has_aux else result
+    if not hasattr(losses, "shape") or not jnp.issubdtype(losses.dtype, jnp.floating):
+        hint = "" if has_aux else ". For a pair of losses and by-products, pass has_aux=True"
+        raise TypeError(f"formula must return one floating array, got {losses}{hint}")
+    if losses.shape != (size,):
+        raise ValueError(
+            f"formula must return one loss for each row, of shape {(size,)}, got {losses.shape}"
+        )
+    for x in jax.tree.leaves(result):
+        if x.shape[:1] != (size,):
+            raise ValueError(
+                f"by-products must have the {size} rows of a chunk in front, got shape {x.shape}"
+            )
+
+
+def _losses(
+    jaxpr: Any,
+    traced: tuple[bool, ...],
+    constants: tuple[Any, ...],
+    tree: Any,
+    has_aux: bool,
+    rows: Rows,
+    inputs: RowInputs,
+    options: Options,
+    *,
+    used: tuple[str, ...],
+) -> tuple[Array, Any]:
+    """The losses and by-products of the formula that `_traced` has made a jaxpr of."""
+    rows = rows if inputs.kept is None else rows.only(inputs.kept)
+    stats = statistics(rows, _labelled.target(rows, inputs), inputs.valid, used)
+    captured = iter(options["captured"])
+    consts = [
+        next(captured).astype(x) if moves else x for x, moves in zip(constants, traced, strict=True)
+    ]
+    flat = jax.core.eval_jaxpr(jaxpr, consts, *jax.tree.leaves((stats, inputs.further)))
+    result = jax.tree.unflatten(tree, flat)
+    return result if has_aux else (result, None)

@@ -1,0 +1,34 @@
+r"""The terms of the asymmetric loss (Ridnik et al., 2021), from a Bernoulli logit.
+
+A positive has the focal cross-entropy of p. A negative has that of the shifted probability
+p_m = max(p − margin, 0), so the loss ignores a negative of probability at most the margin.
+"""
+
+import jax.numpy as jnp
+from jax import Array
+
+from jaxent.core.bernoulli import information, probabilities
+from jaxent.core.focal import focal
+from jaxent.core.mesh import select
+from jaxent.core.xlogy import log_of_sum, weigh
+
+
+def asymmetric(
+    z: Array, y: Array, gamma_pos: Array | None, gamma_neg: Array | None, margin: Array | None
+) -> Array:
+    """y q^γ₊ (−log p) + (1 − y) p_m^γ₋ (−log(1 − p_m)), with 0 · log 0 = 0."""
+    (p, q), (nlp, nlq) = probabilities(z), information(z)
+    if margin is not None:
+        p, nlq = _shifted(p, q, nlq, margin)
+    return weigh(y, focal(nlp, q, gamma_pos)) + weigh(1 - y, focal(nlq, p, gamma_neg))
+
+
+def _shifted(p: Array, q: Array, nlq: Array, margin: Array) -> tuple[Array, Array]:
+    """p_m and −log(1 − p_m), where 1 − p_m = q + margin."""
+    above = p > margin
+    shifted = select(above, p - margin, 0)
+    small = select(shifted < 0.5, shifted, 0)
+    by_small = -log_of_sum(1 - small, -small, jnp.ones_like(above))
+    by_large = -jnp.log(select(q + margin > 0, q + margin, 1))
+    nlq = select(margin == 0, nlq, select(shifted < 0.5, by_small, by_large))
+    return shifted, select(above, nlq, 0)

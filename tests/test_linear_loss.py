@@ -1,0 +1,213 @@
+"""A loss of the user's own on a head: what it closes over, what it costs, what it may return."""
+
+import gc
+import weakref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxent
+from tests import heads
+
+N, CLASSES = 9, 40
+(X, W, Y), _ = heads.problem(N, CLASSES)
+BUDGET = {"max_logits_bytes": heads.bytes_of(4, CLASSES)}
+FACTORS = np.linspace(0.5, 2, N, dtype=np.float32)
+
+
+def held(x, W, factor):
+    stats = jaxent.softmax_stats(x @ W, Y)
+    return jnp.mean(factor * stats.nll - 0.1 * stats.entropy)
+
+
+def on_head(x, W, factor):
+    """The formula refers to a number from outside."""
+
+    def formula(stats):
+        return factor * stats.nll - 0.1 * stats.entropy
+
+    return jaxent.linear_softmax_loss(formula, x, W, Y, reduction="mean", **BUDGET)
+
+
+def close(got, want):
+    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=2e-5, atol=1e-6), got, want)
+
+
+class TestWhatAFormulaRefersTo:
+    @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint])
+    def test_has_a_gradient(self, wrap):
+        got, want = (
+            wrap(jax.value_and_grad(f, (0, 1, 2)))(X, W, jnp.float32(1.5)) for f in (on_head, held)
+        )
+        close(got, want)
+
+    def test_has_a_tangent_and_a_second_derivative(self):
+        one = jnp.float32(1.0)
+        for derivative in (
+            lambda f: jax.jvp(lambda c: f(X, W, c), (one,), (one,)),
+            lambda f: jax.hessian(lambda c: f(c * X, W, c))(one),
+        ):
+            close(derivative(on_head), derivative(held))
+
+    def test_is_mapped_over(self):
+        factors = jnp.arange(3, dtype=jnp.float32)
+        close(*(jax.vmap(jax.grad(f, 2), (None, None, 0))(X, W, factors) for f in (on_head, held)))
+
+    def test_is_carried_by_a_loop(self):
+        def steps(f):
+            def step(factor, _):
+                return factor - 0.1 * jax.grad(f, 2)(X, W, factor), None
+
+            return jax.jit(lambda c: jax.lax.scan(step, c, length=3)[0])(jnp.float32(1.0))
+
+        close(steps(on_head), steps(held))
+
+    def test_leaks_nowhere(self):
+        with jax.checking_leaks():
+            jax.jit(jax.grad(on_head, (0, 2)))(X, W, jnp.float32(1.5))
+
+    @pytest.mark.usefixtures("peers_promote")
+    def test_is_an_array_of_16_bits(self):
+        narrow = jnp.asarray(1.5, jnp.bfloat16)
+        gradient = jax.grad(lambda c: on_head(X, W, c))(narrow)
+        assert gradient.dtype == jnp.bfloat16
+
+
+class TestRows:
+    def test_are_differentiable(self):
+        def loss(factors, rows):
+            def formula(stats, factors, rows):
+                return factors * stats.nll * jnp.sum(rows, axis=-1)
+
+            return jaxent.linear_softmax_loss(
+                formula, X, W, Y, factors, rows, reduction="sum", where=Y > 3, **BUDGET
+            )
+
+        rows = np.stack([FACTORS, FACTORS**2], axis=-1)
+        got = jax.grad(loss, (0, 1))(FACTORS, rows)
+        nll = jaxent.softmax_cross_entropy_with_integer_labels(X @ W, Y, where=Y > 3)
+        want = nll * rows.sum(-1), (nll * FACTORS)[:, None] * np.ones((1, 2), np.float32)
+        close(got, want)
+
+    def test_of_dropped_rows_may_be_nan(self):
+        rows = np.where(Y > 3, FACTORS, np.nan).astype(np.float32)
+
+        def loss(x, rows):
+            return jaxent.linear_softmax_loss(
+                lambda stats, factor: factor * stats.nll,
+                x, W, Y, rows, reduction="mean", where=Y > 3, **BUDGET,
+            )  # fmt: skip
+
+        value, gradients = jax.value_and_grad(loss, (0, 1))(X, rows)
+        assert np.isfinite(value)
+        assert all(np.all(np.isfinite(g)) for g in gradients)
+
+    def test_of_another_shape(self):
+        with pytest.raises(ValueError, match=r"rows_0 must have the shape \(9,\)"):
+            jaxent.linear_softmax_loss(lambda s, r: s.nll, X, W, Y, FACTORS[:3])
+
+
+class TestByProducts:
+    @pytest.mark.parametrize("reduction", ["none", "mean", "total_and_count"])
+    def test_of_every_row(self, reduction):
+        def formula(stats):
+            return stats.nll, {"right": stats.predicted == Y_MAX, "both": (stats.lse, stats.rest)}
+
+        Y_MAX = 0
+        kept = np.arange(N) != 2
+        options = {"where": kept, "reduction": reduction, "has_aux": True}
+        result, aux = jaxent.linear_softmax_loss(formula, X, W, Y, **options, **BUDGET)
+        want = jaxent.linear_softmax_cross_entropy(X, W, Y, where=kept, reduction=reduction)
+        close(result, want)
+        stats = jaxent.softmax_stats(X @ W, Y, where=kept)
+        close(aux["both"], (stats.lse, stats.rest))
+        np.testing.assert_array_equal(aux["right"], (stats.predicted == 0) & kept)
+
+    def test_have_no_derivative(self):
+        def of_aux(x):
+            _, aux = jaxent.linear_softmax_loss(
+                lambda stats: (stats.nll, stats.entropy), x, W, Y, has_aux=True, reduction="mean"
+            )
+            return jnp.sum(aux)
+
+        np.testing.assert_array_equal(jax.grad(of_aux)(X), 0)
+
+
+class TestCost:
+    def reductions(self, formula):
+        def loss(x, W):
+            return jaxent.linear_softmax_loss(formula, x, W, Y, reduction="mean")
+
+        return jax.jit(jax.value_and_grad(loss, (0, 1))).lower(X, W).as_text().count("reduce")
+
+    def test_statistics_that_a_formula_does_not_use_are_not_computed(self):
+        def cross_entropy(x, W):
+            return jaxent.linear_softmax_cross_entropy(x, W, Y, reduction="mean")
+
+        program = jax.jit(jax.value_and_grad(cross_entropy, (0, 1))).lower(X, W).as_text()
+        assert self.reductions(lambda stats: stats.nll) == program.count("reduce")
+        assert self.reductions(lambda stats: stats.entropy) > program.count("reduce")
+
+    def test_three_products(self):
+        def loss(x, W):
+            return jaxent.linear_softmax_loss(
+                lambda stats: (jnp.exp(-stats.nll), stats), x, W, Y, has_aux=True, reduction="mean"
+            )
+
+        text = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True)).lower(X, W).as_text()
+        assert text.count("stablehlo.dot_general") == 3
+
+    def test_a_formula_compiles_once(self):
+        traced = []
+
+        def formula(stats):
+            traced.append(1)
+            return stats.nll
+
+        for _ in range(3):
+            jaxent.linear_softmax_loss(formula, X, W, Y)
+        assert len(traced) == 1
+
+    def test_a_formula_is_not_kept(self):
+        def formula(stats):
+            return stats.nll
+
+        jaxent.linear_softmax_loss(formula, X, W, Y)
+        alive = weakref.ref(formula)
+        del formula
+        jax.clear_caches()
+        gc.collect()
+        assert alive() is None
+
+
+class Callable:
+    __slots__ = ()
+    __hash__ = None
+
+    def __call__(self, stats):
+        return 2 * stats.nll
+
+
+def test_an_object_without_a_hash():
+    got = jaxent.linear_softmax_loss(Callable(), X, W, Y)
+    np.testing.assert_allclose(got, 2 * jaxent.linear_softmax_cross_entropy(X, W, Y), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "error", "message"),
+    [
+        (3, {}, TypeError, "formula must be a function of SoftmaxStats, got 3"),
+        (lambda s: (s.nll, s.lse), {}, TypeError, "pass has_aux=True"),
+        (lambda s: s.nll, {"has_aux": True}, TypeError, "must return a pair"),
+        (lambda s: s.nll, {"has_aux": 1}, TypeError, "has_aux must be True or False"),
+        (lambda s: s.predicted, {}, TypeError, "must return one floating array"),
+        (lambda s: jnp.sum(s.nll), {}, ValueError, "one loss for each row"),
+        (lambda s: (s.nll, jnp.zeros(3)), {"has_aux": True}, ValueError, "by-products must have"),
+        (lambda s: s.nll, {"label_smoothing": 0.1}, TypeError, "label_smoothing"),
+    ],
+)
+def test_wrong_formulas(formula, options, error, message):
+    with pytest.raises(error, match=message):
+        jaxent.linear_softmax_loss(formula, X, W, Y, **options)
