@@ -244,14 +244,14 @@ CASES = [
     case(
         "linear_softmax_loss",
         linear_softmax_loss,
-        (features, kernel, classes, numbers, numbers),
+        (features, kernel, classes, values, values),
         loss=jaxent.linear_softmax_loss,
     ),
     case(
         "linear_softmax_loss, all options",
         functools.partial(linear_softmax_loss, max_logits_bytes=3 * 8 * V, axis=0),
         (
-            *(features, tied_kernel, few_classes, numbers, numbers, few_probs, bias, positive),
+            *(features, tied_kernel, few_classes, values, values, few_probs, bias, positive),
             *(positive, mask, weights),
         ),
         ("label_probs", "bias", "softcap", "temperature", *TAIL),

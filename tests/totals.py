@@ -18,9 +18,9 @@ from tests.makers import (
     kernel,
     key_mask,
     mask,
-    numbers,
     positive,
     tied_kernel,
+    values,
     weights,
 )
 
@@ -63,7 +63,7 @@ TOTALS = [
     case(
         "linear_softmax_loss, mean",
         functools.partial(linear_softmax_loss, reduction="mean", **CHUNKED),
-        (features, kernel, classes, numbers, numbers, mask, weights),
+        (features, kernel, classes, values, values, mask, weights),
         TAIL,
         loss=jaxent.linear_softmax_loss,
     ),
