@@ -54,7 +54,8 @@ def advantages(rng, shape):
 
 def old_log_probs(rng, shape):
     """Of labels that are drawn without regard to the logits."""
-    return -np.log(shape.classes) - 0.5 + 0.1 * advantages(rng, shape)
+    typical = np.float32(-np.log(shape.classes) - 0.5)
+    return typical + np.float32(0.1) * advantages(rng, shape)
 
 
 def labels_of_kept(rng, shape):

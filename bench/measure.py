@@ -64,7 +64,7 @@ def floor(case: Case) -> Loss:
     """The least work: an exponential of each logit, or the product that makes the logits."""
     if not case.linear:
         return lambda z, *_: jnp.exp(z)
-    keys = case.public == "info_nce"
+    keys = case.public in ("info_nce", "siglip_loss")
     return lambda x, W, *_: x @ (W.T if keys else W)
 
 
