@@ -53,7 +53,7 @@ def advantages(rng, shape):
 
 
 def old_log_probs(rng, shape):
-    """Of labels that are drawn without regard to the logits."""
+    """Log-probabilities of the labels when they were sampled."""
     typical = np.float32(-np.log(shape.classes) - 0.5)
     return typical + np.float32(0.1) * advantages(rng, shape)
 

@@ -47,7 +47,7 @@ class RowInputs(NamedTuple):
     kept: Any
     weights: Any
     label_probs: Any = None
-    further: tuple[Any, ...] = ()  # those of a formula of the user's
+    further: tuple[Any, ...] = ()  # what else a formula takes
 
     @property
     def feature_mask(self) -> Array | None:

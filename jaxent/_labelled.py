@@ -73,6 +73,7 @@ def prepare(
     labels: ArrayLike,
     *,
     label_probs: ArrayLike | None = None,
+    distributions: bool = True,
     bias: ArrayLike | None = None,
     softcap: ArrayLike | None = None,
     temperature: ArrayLike | None = None,
@@ -82,26 +83,35 @@ def prepare(
     where: ArrayLike | None = None,
     weights: ArrayLike | None = None,
 ) -> LabelledHead:
-    """Validates the arguments that the losses of a labelled head share."""
+    """Validates the arguments that the losses of a labelled head share.
+
+    `distributions` says that floating labels (..., V) may be distributions.
+    """
     head = _heads.prepare_head(features, kernel, bias, axis, operand_dtype)
     expect_split("kernel", head.kernel, axis_name)
     shape = jnp.shape(features)[:-1]
     inputs = _heads.prepare_row_inputs(shape, where, weights)
     options = {"softcap": softcap, "temperature": temperature}
     options = {name: option(name, value, head.dtype) for name, value in options.items()}
-    inputs = _with_labels(inputs, head, shape, labels, label_probs, axis_name)
+    labels = jnp.asarray(labels)
+    floating = labels.ndim == len(shape) + 1 and jnp.issubdtype(labels.dtype, jnp.floating)
+    if distributions and floating and label_probs is None:
+        expect_shape("labels", labels, (*shape, head.classes), "the logits")
+        inputs = inputs._replace(labels=fill_dropped(_heads.flat(labels, shape), inputs.kept, 0))
+    else:
+        inputs = _with_class_numbers(inputs, head, shape, labels, label_probs, axis_name)
     return LabelledHead(head, shape, inputs, options, axis_name)
 
 
-def _with_labels(
+def _with_class_numbers(
     inputs: RowInputs,
     head: Head,
     shape: tuple[int, ...],
-    labels: ArrayLike,
+    labels: Array,
     label_probs: ArrayLike | None,
     axis_name: AxisName,
 ) -> RowInputs:
-    labels, classes = jnp.asarray(labels), count_over(axis_name, head.classes)
+    classes = count_over(axis_name, head.classes)
     if label_probs is not None:
         kept = None if inputs.kept is None else inputs.kept.reshape(shape)
         y, probs, valid = _classes.prepare_label_probs(
@@ -109,10 +119,6 @@ def _with_labels(
         )
         y, probs, valid = (_heads.flat(x, shape) for x in (y, probs.astype(head.dtype), valid))
         return inputs._replace(labels=y, valid=valid, label_probs=probs)
-    if labels.ndim == len(shape) + 1 and jnp.issubdtype(labels.dtype, jnp.floating):
-        expect_shape("labels", labels, (*shape, head.classes), "the logits")
-        t = fill_dropped(_heads.flat(labels, shape), inputs.kept, 0)
-        return inputs._replace(labels=t)
     y, valid = _classes.prepare_integer_labels("features", labels, (*shape, classes), axis=None)
     return inputs._replace(labels=_heads.flat(y, shape), valid=_heads.flat(valid, shape))
 

@@ -211,6 +211,7 @@ def linear_softmax_focal_loss(
         features,
         kernel,
         labels,
+        distributions=False,
         bias=bias,
         softcap=softcap,
         temperature=temperature,

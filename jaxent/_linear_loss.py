@@ -62,8 +62,9 @@ def linear_softmax_loss(
       formula: a function of `SoftmaxStats` and of the further `rows`. All its arguments are arrays
         of the rows of one chunk, with one axis for the rows. It returns the loss of each row, an
         array with that one axis. A row must not depend on other rows. The formula may refer to
-        arrays from outside, traced ones too. If it is the same function object in every call, an
-        eager call compiles once.
+        arrays from outside, traced ones too. On a mesh, inside `jax.shard_map` or by `sharded`,
+        pass traced ones as `rows`. If it is the same function object in every call, an eager call
+        compiles once.
       features: `(..., D)` floating.
       kernel: `(D, V)` floating, or `(V, D)` with `axis=0`.
       labels: `(...)` integers in [0, V), or floating distributions `(..., V)`.

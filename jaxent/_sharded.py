@@ -93,6 +93,8 @@ def sharded(
     for name, axis in axes.items():
         validate_mesh_axis(name, axis)
     _validate_mesh_axes(mesh, **axes)
+    if not callable(loss):
+        raise TypeError(f"loss must be a loss of jaxent, got {loss!r}")
     if loss is not _linear_loss.linear_softmax_loss:
         return _sharded(loss, mesh, data_axis, vocab_axis, feature_axis)
 

@@ -70,7 +70,7 @@ def class_mask(rng, batch):
 
 
 def key_mask(rng, batch):
-    """Of as many keys as there are classes."""
+    """A mask of V keys, which leaves out the second."""
     return np.arange(V) != 1
 
 

@@ -117,3 +117,34 @@ def test_second_derivatives_beside_the_largest_class(loss, label, largest):
     for j, direction in enumerate(step * jnp.eye(len(z))):
         differences = (slopes(z + direction, label) - slopes(z - direction, label)) / (2 * step)
         np.testing.assert_allclose(jax.hessian(loss)(z, label)[j], differences, atol=1e-4)
+
+
+W = np.eye(3, dtype=np.float32)
+OF_FEW_CLASSES = {
+    "held": lambda z, y, q: integer(z, y, label_probs=q),
+    "smoothed": lambda z, y, q: integer(z, y, label_probs=q, label_smoothing=0.1),
+    "log-probs": lambda z, y, q: jaxent.softmax_log_probs(z, y, label_probs=q),
+    "linear": lambda z, y, q: jaxent.linear_softmax_cross_entropy(z, W, y, label_probs=q),
+}
+
+
+@pytest.mark.parametrize("loss", OF_FEW_CLASSES.values(), ids=OF_FEW_CLASSES)
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64])
+def test_one_of_few_classes_out_of_range_is_nan_in_that_row_alone(loss, dtype):
+    labels, probs = np.array([[0, 1], [2, -1], [1, 2]], dtype), np.full((3, 2), 0.5, np.float32)
+    clean, clean_gradient = value_and_grad(loss, Z, labels, probs)
+    assert np.all(np.isfinite(clean))
+    for wrong in (3, -2, 127):
+        labels[1, 1] = wrong
+        value, gradient = value_and_grad(loss, Z, labels, probs)
+        np.testing.assert_array_equal(np.isnan(value), [False, True, False])
+        np.testing.assert_array_equal(gradient[1], 0)
+        np.testing.assert_array_equal(np.delete(value, 1), np.delete(clean, 1))
+        np.testing.assert_array_equal(np.delete(gradient, 1, 0), np.delete(clean_gradient, 1, 0))
+
+
+def test_few_classes_are_a_distribution_over_all():
+    """A class that is named twice has both probabilities, and −1 has none."""
+    labels, probs = np.array([[0, 0, -1]]), np.array([[0.25, 0.5, 9.0]], np.float32)
+    want = jaxent.softmax_cross_entropy(Z[:1], np.array([[0.75, 0, 0]], np.float32))
+    np.testing.assert_allclose(integer(Z[:1], labels, label_probs=probs), want, rtol=1e-6)

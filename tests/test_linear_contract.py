@@ -158,6 +158,18 @@ class TestContract:
             self.results(x, W, y, **options)
 
 
+@pytest.mark.parametrize("gamma", [None, 1.5])
+def test_a_temperature_divides_the_capped_logits(gamma):
+    (x, W, y), _ = heads.problem(9, 40)
+    linear = jaxent.linear_softmax_cross_entropy, jaxent.softmax_cross_entropy_with_integer_labels
+    focal = jaxent.linear_softmax_focal_loss, jaxent.softmax_focal_loss
+    options = {"label_smoothing": 0.1, "z_loss": 1e-2} if gamma is None else {"gamma": gamma}
+    on_head, on_logits = linear if gamma is None else focal
+    got = on_head(x, W, y, softcap=3.0, temperature=0.7, max_logits_bytes=500, **options)
+    want = on_logits(heads.logits(x, W, softcap=3.0) / np.float32(0.7), y, **options)
+    np.testing.assert_allclose(got, want, rtol=3e-6)
+
+
 class TestStats:
     def test_of_logits_that_are_held(self):
         (x, W, y), options = heads.problem(9, 40, ("bias", "softcap"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxent
-from tests import heads
+from tests import heads, meshes
 
 N, CLASSES = 9, 40
 (X, W, Y), _ = heads.problem(N, CLASSES)
@@ -63,6 +63,17 @@ class TestWhatAFormulaRefersTo:
             return jax.jit(lambda c: jax.lax.scan(step, c, length=3)[0])(jnp.float32(1.0))
 
         close(steps(on_head), steps(held))
+
+    def test_is_no_traced_array_that_is_replicated_on_a_mesh(self):
+        loss = jaxent.sharded(
+            jaxent.linear_softmax_loss, mesh=meshes.mesh_of((2,)), data_axis="data"
+        )
+
+        def total(factor):
+            return loss(lambda stats: factor * stats.nll, X[:8], W, Y[:8], reduction="sum")
+
+        with pytest.raises(ValueError, match="pass it behind labels"):
+            jax.jit(total)(1.5)
 
     def test_leaks_nowhere(self):
         with jax.checking_leaks():
@@ -125,10 +136,11 @@ class TestByProducts:
         close(aux["both"], (stats.lse, stats.rest))
         np.testing.assert_array_equal(aux["right"], (stats.predicted == 0) & kept)
 
-    def test_have_no_derivative(self):
+    @pytest.mark.parametrize("reduction", ["none", "mean"])
+    def test_have_no_derivative(self, reduction):
         def of_aux(x):
             _, aux = jaxent.linear_softmax_loss(
-                lambda stats: (stats.nll, stats.entropy), x, W, Y, has_aux=True, reduction="mean"
+                lambda stats: (stats.nll, stats.entropy), x, W, Y, has_aux=True, reduction=reduction
             )
             return jnp.sum(aux)
 

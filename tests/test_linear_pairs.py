@@ -47,6 +47,39 @@ class TestDistillation:
         assert products((0, 1, 2, 3)) == 6 + 2
 
 
+class TestJensenShannon:
+    @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
+    def test_of_two_heads_is_that_of_their_logits(self, beta):
+        (x, W, _), _ = heads.problem(7, 40)
+        (t, U, _), _ = heads.problem(7, 40, seed=1)
+        options = {"beta": beta, "temperature": 0.7}
+
+        def on_heads(x, W, t, U):
+            return jaxent.linear_softmax_jensen_shannon_divergence(
+                x, W, t, U, softcap=3.0, reduction="mean", max_logits_bytes=3000, **options
+            )
+
+        def held(x, W, t, U):
+            z = heads.logits(x, W, softcap=3.0)
+            losses = jaxent.softmax_jensen_shannon_divergence(z, t @ U, **options)
+            return jnp.mean(losses)
+
+        got, want = (jax.value_and_grad(f, (0, 1, 2, 3))(x, W, t, U) for f in (on_heads, held))
+        jax.tree.map(
+            lambda g, w: np.testing.assert_array_less(heads.relative(g, w), 1e-5), got, want
+        )
+
+    def test_the_limits_are_both_divergences_of_kullback_and_leibler(self):
+        rng = np.random.default_rng(0)
+        z, t = (rng.normal(size=(4, 9)).astype(np.float32) for _ in range(2))
+        divergence = jaxent.softmax_jensen_shannon_divergence
+        np.testing.assert_array_equal(divergence(z, t, beta=0), jaxent.softmax_kl_divergence(z, t))
+        np.testing.assert_array_equal(divergence(z, t, beta=1), jaxent.softmax_kl_divergence(t, z))
+        # Over β the divergence tends to the first of them.
+        near = divergence(z, t, beta=1e-3) / 1e-3
+        np.testing.assert_allclose(near, jaxent.softmax_kl_divergence(z, t), rtol=1e-2)
+
+
 class TestInfoNCE:
     def naive(self, q, k, T):
         return -jnp.diagonal(jax.nn.log_softmax(q @ k.T / T))

@@ -9,7 +9,8 @@ import pytest
 import jaxent
 from tests import oracle
 from tests.laws import mainly
-from tests.precision import CONFIDENT, DTYPES, SOFTMAX, TABLE, allowed, measure, ulps
+from tests.precision import CONFIDENT, DTYPES, SOFTMAX, TABLE
+from tests.ulps import allowed, measure, ulps
 
 
 @pytest.mark.parametrize("dtype", mainly(["float32", "bfloat16"], *DTYPES))

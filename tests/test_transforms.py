@@ -15,7 +15,8 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from tests import makers
-from tests.cases import CASES, Case
+from tests.case import Case
+from tests.cases import CASES
 from tests.laws import (
     by_floats,
     every_total,

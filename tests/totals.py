@@ -6,7 +6,8 @@ The gradients of a number are made with its value, which the losses per row do n
 import functools
 
 import jaxent
-from tests.cases import TAIL, case, linear_softmax_loss
+from tests.case import TAIL, case
+from tests.head_cases import linear_softmax_loss
 from tests.makers import (
     V,
     bias,

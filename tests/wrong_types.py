@@ -32,6 +32,19 @@ Tensor.__module__ = "torch"
 
 # Each call, its error, and the words that the message must contain.
 WRONG = {
+    "distributions for a focal loss of a head": (
+        lambda: jaxent.linear_softmax_focal_loss(Z, Z.T, np.full((4, 4), 0.25, np.float32)),
+        TypeError,
+        "labels",
+        "integer",
+        "float32",
+    ),
+    "no loss for a mesh": (
+        lambda: jaxent.sharded(3, mesh=jax.make_mesh((1,), ("data",))),
+        TypeError,
+        "loss",
+        "3",
+    ),
     "BCE integer logits": (lambda: binary(N, N), TypeError, "logits", "floating", "int32"),
     "BCE complex labels": (lambda: binary(Z, Z * 1j), TypeError, "labels", "complex64"),
     "focal no gamma": (lambda: focal(Z, Z, gamma=None), TypeError, "gamma", "None"),

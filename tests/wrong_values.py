@@ -24,6 +24,27 @@ reduce = jaxent.reduce_losses
 
 # Each call, its error, and the words that the message must contain.
 WRONG = {
+    "few classes without their axis": (
+        lambda: integer(Z, N, label_probs=T),
+        ValueError,
+        "labels",
+        "(4, K)",
+        "label_probs",
+    ),
+    "label_probs of another shape": (
+        lambda: integer(Z, np.stack([N, N], 1), label_probs=T),
+        ValueError,
+        "label_probs",
+        "(4, 2)",
+        "(4, 3)",
+    ),
+    "distributions of another number of classes": (
+        lambda: jaxent.linear_softmax_cross_entropy(Z, Z.T, T),
+        ValueError,
+        "labels",
+        "(4, 4)",
+        "(4, 3)",
+    ),
     "BCE would broadcast (4,1) with (4,)": (
         lambda: binary(Z[:, :1], N),
         ValueError,

@@ -1,0 +1,95 @@
+"""`sharded`: every loss of a head and every contrastive loss, beside the same on one device."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+
+import jaxent
+from tests import heads, meshes
+from tests.laws import unoptimized
+
+N = 16
+linear = jaxent.linear_softmax_cross_entropy
+
+
+def every_loss_on_a_mesh():
+    """Losses of heads and contrastive ones, with arrays for them, and options."""
+    rng = np.random.default_rng(0)
+    x, W, t = (rng.normal(size=size).astype(np.float32) for size in ((N, 8), (8, 32), (N, 8)))
+    y, advantages = rng.integers(0, 32, N), rng.normal(size=N).astype(np.float32)
+    probs = rng.uniform(size=(N, 32)).astype(np.float32)
+
+    def formula(stats, advantages):
+        return advantages * stats.nll - stats.entropy, {"predicted": stats.predicted}
+
+    few = {"label_probs": probs[:, :2], "label_smoothing": 0.1, "temperature": 0.5}
+    return {
+        "few classes": (linear, (x, W, rng.integers(-1, 32, (N, 2))), few),
+        "distributions": (linear, (x, W, probs), {"class_weights": probs[0]}),
+        "focal": (jaxent.linear_softmax_focal_loss, (x, W, y), {"gamma": 0.5}),
+        "log-probs": (jaxent.linear_softmax_log_probs, (x, W, y), {"temperature": 2.0}),
+        "KL": (jaxent.linear_softmax_kl_divergence, (x, W, t, W), {"bias": probs[0]}),
+        "JSD": (jaxent.linear_softmax_jensen_shannon_divergence, (x, W, t, W), {"beta": 0.3}),
+        "reverse KL": (jaxent.linear_softmax_jensen_shannon_divergence, (x, W, t, W), {"beta": 1}),
+        "formula": (
+            functools.partial(jaxent.linear_softmax_loss, formula, has_aux=True),
+            (x, W, y, advantages),
+            {},
+        ),
+        "InfoNCE": (jaxent.info_nce, (x, t), {"temperature": 0.5}),
+        "CLIP": (jaxent.info_nce, (x, t), {"temperature": 0.5, "symmetric": True}),
+        "NT-Xent": (
+            jaxent.info_nce,
+            (x, x),
+            {"temperature": 0.5, "positives": (np.arange(N) + 1) % N, "exclude_self": True},
+        ),
+        "masked keys": (
+            jaxent.info_nce,
+            (x, t),
+            {
+                "temperature": 0.5,
+                "keys_where": np.arange(N) != 3,
+                "positives": (np.arange(N)[:, None] + np.arange(2)) % N,
+            },
+        ),
+        "SigLIP": (jaxent.siglip_loss, (x, t), {"scale": 2.0, "bias": -1.0}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("reduction", "kind"),
+    [
+        ("weighted_mean", AxisType.Auto),
+        pytest.param("none", AxisType.Auto, marks=pytest.mark.exhaustive),
+        pytest.param("weighted_mean", AxisType.Explicit, marks=pytest.mark.exhaustive),
+    ],
+)
+@pytest.mark.parametrize("name", every_loss_on_a_mesh())
+@unoptimized
+def test_is_the_loss_of_one_device(name, reduction, kind):
+    loss, arrays, options = every_loss_on_a_mesh()[name]
+    rng = np.random.default_rng(1)
+    weights = rng.uniform(0.5, 2, N).astype(np.float32)
+    tail = {"where": rng.uniform(size=N) < 0.8, "weights": weights, "reduction": reduction}
+    axes = {"mesh": meshes.mesh_of((2, 4), kind), "data_axis": "data", "vocab_axis": "vocab"}
+    on_mesh = jaxent.sharded(getattr(loss, "func", loss), **axes)
+    if isinstance(loss, functools.partial):
+        on_mesh = functools.partial(on_mesh, *loss.args, **loss.keywords)
+
+    def of(loss):
+        def total(x, y):
+            result = loss(x, y, *arrays[2:], **options, **tail)
+            return jnp.sum(result[0] if isinstance(result, tuple) else result), result
+
+        return jax.jit(jax.value_and_grad(total, (0, 1), has_aux=True))(*arrays[:2])
+
+    got, want = of(on_mesh), of(loss)
+    result = got[0][1]
+    if isinstance(result, tuple):
+        np.testing.assert_array_equal(result[1]["predicted"], want[0][1][1]["predicted"])
+        got, want = ((made[0][1][0], made[1]) for made in (got, want))
+    jax.tree.map(lambda g, w: np.testing.assert_array_less(heads.relative(g, w), 3e-6), got, want)
