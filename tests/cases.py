@@ -237,3 +237,4 @@ CASES = [
 WITH_ALL_OPTIONS = [
     case for case in CASES if not any(other.name.startswith(f"{case.name}, all") for other in CASES)
 ]
+PLAIN = [case for case in CASES if "all options" not in case.name]

@@ -18,11 +18,17 @@ from tests.cases import WITH_ALL_OPTIONS
 # Divided by every mesh of eight devices.
 ROWS, CLASSES = 8, 16
 STYLES = ("auto", "explicit", "shard_map")
-# MAIN has every loss in one style, and the styles take turns. ALL has every loss in every style.
-MAIN = [(case, STYLES[i % 3]) for i, case in enumerate(WITH_ALL_OPTIONS)]
-# FEW has every fourth of them, in all styles.
+SHAPES = (2, 4), (4, 2), (1, 8), (8,)
+# Every loss on every shape of a mesh. The styles take turns, so that every loss has every style
+# with its classes split, and every shape has every style.
+PAIRWISE = [
+    (case, STYLES[(i + j) % 3], shape)
+    for j, shape in enumerate(SHAPES)
+    for i, case in enumerate(WITH_ALL_OPTIONS)
+]
+# Every loss once, and every fourth of these.
+MAIN = [(case, style) for case, style, shape in PAIRWISE if shape == SHAPES[0]]
 FEW = MAIN[::4]
-ALL = [(case, style) for style in STYLES for case in WITH_ALL_OPTIONS]
 OVER_CLASSES = ("softmax_", "poly_", "linear_")
 
 

@@ -1,6 +1,6 @@
 """One of several processes that hold a mesh together: `python -m tests.processes ADDRESS N I WHAT`.
 
-Each has two devices of its CPU, and checks losses on a mesh of all of them: those of `meshes.ALL`,
+Each has two devices of its CPU, and checks losses on a mesh of all of them: those of `meshes.MAIN`,
 or of `meshes.FEW` if WHAT is "FEW". A process whose WHAT is "dies" leaves the others after its
 first loss. On a cluster `jax.distributed.initialize()` finds the address, N and I.
 """
@@ -28,7 +28,7 @@ def start(address, count, index):
 def main(address, count, index, what):
     start(address, int(count), int(index))
     shape = jax.device_count() // 2, 2
-    checks = meshes.FEW if what == "FEW" else meshes.ALL
+    checks = meshes.FEW if what == "FEW" else meshes.MAIN
     for case, style in checks:
         kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
         meshes.check(case, style, meshes.mesh_of(shape, kind))

@@ -10,21 +10,20 @@ from jax.sharding import AxisType
 import jaxent
 from bench.mesh import collectives
 from tests import meshes
-from tests.laws import mainly, unoptimized
+from tests.laws import unoptimized
 
-STYLED = [
+PAIRWISE = [
     pytest.param(
-        *pair,
-        id=f"{pair[0].name}-{pair[1]}",
-        marks=() if pair in meshes.MAIN else pytest.mark.exhaustive,
+        *cell,
+        id=f"{cell[0].name}-{cell[1]}-{cell[2]}",
+        marks=() if cell[2] == meshes.SHAPES[0] else pytest.mark.exhaustive,
     )
-    for pair in meshes.ALL
+    for cell in meshes.PAIRWISE
 ]
 
 
 @unoptimized
-@pytest.mark.parametrize("shape", mainly([(2, 4)], (8,), (4, 2), (1, 8)), ids=str)
-@pytest.mark.parametrize(("case", "style"), STYLED)
+@pytest.mark.parametrize(("case", "style", "shape"), PAIRWISE)
 def test_value_and_gradients(case, style, shape):
     kind = AxisType.Explicit if style == "explicit" else AxisType.Auto
     meshes.check(case, style, meshes.mesh_of(shape, kind))

@@ -39,7 +39,7 @@ def _started(whats):
         )
 
 
-@pytest.mark.parametrize("whats", mainly([("FEW",) * 2], ("ALL",) * 2, ("ALL",) * 4), ids=str)
+@pytest.mark.parametrize("whats", mainly([("FEW",) * 2], ("MAIN",) * 4), ids=str)
 def test_every_loss_over_processes(whats):
     with started(*whats) as running:
         printed = [process.communicate(timeout=1200)[0] for process in running]
@@ -50,7 +50,7 @@ def test_every_loss_over_processes(whats):
 
 def test_a_process_that_dies_is_an_error_of_the_others():
     """In the midst of the losses, within the time after which JAX notices and some more to stop."""
-    with started("ALL", "dies") as (survivor, gone):
+    with started("MAIN", "dies") as (survivor, gone):
         printed, _ = gone.communicate(timeout=300)
         assert gone.returncode == processes.DEAD, printed
         begun = time.monotonic()

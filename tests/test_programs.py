@@ -13,7 +13,7 @@ from jax import export
 from jax.experimental import checkify
 
 from tests import makers
-from tests.cases import CASES
+from tests.cases import CASES, PLAIN
 from tests.laws import (
     by_floats,
     every_total,
@@ -27,7 +27,6 @@ from tests.totals import TOTALS
 
 # Python numbers at which an option does nothing.
 IDLE = {"label_smoothing": 0.0, "z_loss": 0, "temperature": 1.0, "pos_weight": 1}
-PLAIN = [case for case in CASES if "all options" not in case.name]
 # Plain calls of losses that have such options.
 WITHOUT_THEM = [
     case
