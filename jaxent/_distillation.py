@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
-from jaxent import _heads
-from jaxent._declare import MIXTURE, SOFTCAP, TEMPERATURE, Constant, Reduction, loss
-from jaxent._heads import Options, RowInputs
-from jaxent._inputs import expect_split, option
+from jaxent._declare import (
+    MIXTURE,
+    NON_NEGATIVE,
+    SOFTCAP,
+    TEMPERATURE,
+    Constant,
+    Reduction,
+    loss,
+)
+from jaxent._heads import Options
 from jaxent._reduction import Reduced
 from jaxent._softmax_divergence import jensen_shannon_or_limit
-from jaxent.core.chunked import KEPT_GRADIENTS, Formula
-from jaxent.core.dtypes import compute_dtype, widen_both
-from jaxent.core.head import Head
+from jaxent._two_heads import RowArguments, prepare_heads, reduced
+from jaxent.core.chunked import KEPT_GRADIENTS
 from jaxent.core.mesh import AxisName
 from jaxent.core.rows import Rows
 from jaxent.core.softmax_divergence import softmax_kl
 
 
-@loss(KEPT_GRADIENTS, softcap=SOFTCAP, target_softcap=SOFTCAP, temperature=TEMPERATURE)
+@loss(
+    KEPT_GRADIENTS,
+    softcap=SOFTCAP,
+    target_softcap=SOFTCAP,
+    temperature=TEMPERATURE,
+    label_weight=NON_NEGATIVE,
+)
 def linear_softmax_kl_divergence(
     features: ArrayLike,
     kernel: ArrayLike,
@@ -35,6 +45,8 @@ def linear_softmax_kl_divergence(
     softcap: ArrayLike | None = None,
     target_softcap: ArrayLike | None = None,
     temperature: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    label_weight: ArrayLike | None = None,
     max_logits_bytes: int | None = None,
     operand_dtype: DTypeLike | None = None,
     axis: int = -1,
@@ -47,12 +59,14 @@ def linear_softmax_kl_divergence(
     r"""Kullback–Leibler divergence of a teacher's linear head from a student's: distillation.
 
     Use it where the logits of a batch do not fit into memory: it never holds all of them. The loss
-    is `softmax_kl_divergence` of the logits of both heads. With z the student's logits, y the
-    teacher's, T the temperature, p = softmax(z/T) and t = softmax(y/T):
+    is `softmax_kl_divergence` of the logits of both heads. With z the student's logits, u the
+    teacher's, T the temperature, p = softmax(z/T) and t = softmax(u/T):
 
         ℓ = Σ_j t_j (log t_j − log p_j)        ∂ℓ/∂z_j = (p_j − t_j)/T
 
-    The chain rule to features, kernel and bias is that of `linear_softmax_cross_entropy`.
+    With labels y the loss is ℓ + w (−log softmax(z)_y), the cross-entropy at temperature 1 times
+    the weight w of the labels, from the same logits. The chain rule to features, kernel and bias is
+    that of `linear_softmax_cross_entropy`.
 
     Args:
       features: the student's, `(..., D)` floating.
@@ -65,7 +79,10 @@ def linear_softmax_kl_divergence(
       target_bias: the teacher's, `(V,)`.
       softcap: the student's.
       target_softcap: the teacher's.
-      temperature: above 0. Multiply the loss by T² to keep the size of its gradient.
+      temperature: above 0. Hinton multiplies the divergence by T² to keep the size of its gradient.
+        With labels, a `label_weight` of w/T² and a loss times T² have the same effect.
+      labels: `(...)` integers in [0, V), the classes that are right. None for the divergence alone.
+      label_weight: at least 0, the weight of the labels' cross-entropy. It is 1 if not given.
       max_logits_bytes: the budget of one chunk, for the logits of both heads; see
         `linear_softmax_cross_entropy`.
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
@@ -96,14 +113,14 @@ def linear_softmax_kl_divergence(
     References: Hinton et al., "Distilling the knowledge in a neural network", 2015.
     """
     named = {"softcap": softcap, "target_softcap": target_softcap, "temperature": temperature}
-    heads = _two_heads(
+    heads = prepare_heads(
         (features, kernel, bias, axis),
         (target_features, target_kernel, target_bias, target_axis),
         operand_dtype,
         axis_name,
     )
-    rows = jnp.shape(features)[:-1], where, weights
-    return _reduced(partial(_kl, axis_name), heads, rows, named, max_logits_bytes, reduction)
+    rows = RowArguments(jnp.shape(features)[:-1], where, weights, labels, label_weight)
+    return reduced(_kl, axis_name, heads, rows, named, max_logits_bytes, reduction)
 
 
 @loss(
@@ -112,6 +129,7 @@ def linear_softmax_kl_divergence(
     target_softcap=SOFTCAP,
     beta=MIXTURE,
     temperature=TEMPERATURE,
+    label_weight=NON_NEGATIVE,
 )
 def linear_softmax_jensen_shannon_divergence(
     features: ArrayLike,
@@ -125,6 +143,8 @@ def linear_softmax_jensen_shannon_divergence(
     softcap: ArrayLike | None = None,
     target_softcap: ArrayLike | None = None,
     temperature: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    label_weight: ArrayLike | None = None,
     max_logits_bytes: int | None = None,
     operand_dtype: DTypeLike | None = None,
     axis: int = -1,
@@ -153,6 +173,8 @@ def linear_softmax_jensen_shannon_divergence(
       softcap: the student's.
       target_softcap: the teacher's.
       temperature: above 0.
+      labels: `(...)` integers in [0, V), as in `linear_softmax_kl_divergence`.
+      label_weight: at least 0, the weight of the labels' cross-entropy. It is 1 if not given.
       max_logits_bytes: the budget of one chunk, for the logits of both heads; see
         `linear_softmax_cross_entropy`.
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
@@ -181,7 +203,7 @@ def linear_softmax_jensen_shannon_divergence(
     References: Agarwal et al., "On-policy distillation of language models" (GKD), 2024.
     """
     named = {"softcap": softcap, "target_softcap": target_softcap, "temperature": temperature}
-    heads = _two_heads(
+    heads = prepare_heads(
         (features, kernel, bias, axis),
         (target_features, target_kernel, target_bias, target_axis),
         operand_dtype,
@@ -189,74 +211,17 @@ def linear_softmax_jensen_shannon_divergence(
     )
     constant = beta if isinstance(beta, Constant) else None
     named |= {"beta": None if constant else beta}
-    rows = jnp.shape(features)[:-1], where, weights
-    formula = partial(_jensen_shannon, axis_name, constant)
-    return _reduced(formula, heads, rows, named, max_logits_bytes, reduction)
+    rows = RowArguments(jnp.shape(features)[:-1], where, weights, labels, label_weight)
+    divergence = partial(_jensen_shannon, constant)
+    return reduced(divergence, axis_name, heads, rows, named, max_logits_bytes, reduction)
 
 
-# Features, kernel, bias and axis.
-_Given = tuple[ArrayLike, ArrayLike, ArrayLike | None, int]
-
-
-def _two_heads(
-    student: _Given, teacher: _Given, operand_dtype: Any, axis_name: AxisName
-) -> tuple[Head, Head]:
-    """Validates features, kernel, bias and axis of both heads, whose logits have one shape."""
-    heads = (
-        _heads.prepare_head(*student, operand_dtype),
-        _heads.prepare_head(*teacher, operand_dtype, "target_"),
-    )
-    shape, target_shape = (
-        (*jnp.shape(given[0])[:-1], head.classes)
-        for given, head in zip((student, teacher), heads, strict=True)
-    )
-    if target_shape != shape:
-        raise ValueError(
-            "target_features and target_kernel must have logits of the shape"
-            f" {shape} of those of features and kernel, got {target_shape}"
-        )
-    for name, head in zip(("kernel", "target_kernel"), heads, strict=True):
-        expect_split(name, head.kernel, axis_name)
-    return heads
-
-
-def _reduced(
-    formula: Formula,
-    heads: tuple[Head, Head],
-    rows: tuple[tuple[int, ...], ArrayLike | None, ArrayLike | None],
-    named: dict[str, ArrayLike | None],
-    max_logits_bytes: int | None,
-    reduction: Reduction,
-) -> Reduced:
-    """The losses of rows, given as their shape, `where` and `weights`."""
-    dtype = compute_dtype(*heads[0].arrays, *heads[1].arrays)
-    options = {name: option(name, value, dtype) for name, value in named.items()}
-    arguments = heads, rows[0], _heads.prepare_row_inputs(*rows), options
-    return _heads.reduced_losses(formula, *arguments, max_logits_bytes, reduction)[0]
-
-
-def _kl(
-    axis_name: AxisName, z: tuple[Array, ...], inputs: RowInputs, options: Options
-) -> tuple[Array, None]:
-    return softmax_kl(*_both_rows(axis_name, z, options)), None
+def _kl(student: Rows, teacher: Rows, options: Options) -> Array:
+    return softmax_kl(student, teacher)
 
 
 def _jensen_shannon(
-    axis_name: AxisName,
-    constant: Constant | None,
-    z: tuple[Array, ...],
-    inputs: RowInputs,
-    options: Options,
-) -> tuple[Array, None]:
+    constant: Constant | None, student: Rows, teacher: Rows, options: Options
+) -> Array:
     beta = options["beta"] if constant is None else constant
-    return jensen_shannon_or_limit(*_both_rows(axis_name, z, options), beta), None
-
-
-def _both_rows(axis_name: AxisName, z: tuple[Array, ...], options: Options) -> tuple[Rows, Rows]:
-    """The rows of both logits, soft-capped, at a temperature."""
-    student, teacher = widen_both(*z)
-    rows, target_rows = (
-        _heads.capped_rows(logits, options[name], axis_name).at_temperature(options["temperature"])
-        for logits, name in ((student, "softcap"), (teacher, "target_softcap"))
-    )
-    return rows, target_rows
+    return jensen_shannon_or_limit(student, teacher, beta)

@@ -99,11 +99,11 @@ def prepare(
         expect_shape("labels", labels, (*shape, head.classes), "the logits")
         inputs = inputs._replace(labels=fill_dropped(_heads.flat(labels, shape), inputs.kept, 0))
     else:
-        inputs = _with_class_numbers(inputs, head, shape, labels, label_probs, axis_name)
+        inputs = with_class_numbers(inputs, head, shape, labels, label_probs, axis_name)
     return LabelledHead(head, shape, inputs, options, axis_name)
 
 
-def _with_class_numbers(
+def with_class_numbers(
     inputs: RowInputs,
     head: Head,
     shape: tuple[int, ...],
@@ -111,6 +111,7 @@ def _with_class_numbers(
     label_probs: ArrayLike | None,
     axis_name: AxisName,
 ) -> RowInputs:
+    """The inputs with class numbers, or with few of them and their probabilities, validated."""
     classes = count_over(axis_name, head.classes)
     if label_probs is not None:
         kept = None if inputs.kept is None else inputs.kept.reshape(shape)

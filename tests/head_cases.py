@@ -121,9 +121,12 @@ HEAD_CASES = [
         ),
         (
             *(features, kernel, features, tied_kernel, bias, bias, positive, positive, positive),
-            *(mask, weights),
+            *(classes, fraction, mask, weights),
         ),
-        ("bias", "target_bias", "softcap", "target_softcap", "temperature", *TAIL),
+        (
+            *("bias", "target_bias", "softcap", "target_softcap", "temperature"),
+            *("labels", "label_weight", *TAIL),
+        ),
     ),
     case(
         "linear_softmax_jensen_shannon_divergence, all options",
@@ -132,11 +135,11 @@ HEAD_CASES = [
         ),
         (
             *(features, tied_kernel, features, kernel, fraction, bias, bias, positive, positive),
-            *(positive, mask, weights),
+            *(positive, classes, fraction, mask, weights),
         ),
         (
             *("beta", "bias", "target_bias", "softcap", "target_softcap", "temperature"),
-            *TAIL,
+            *("labels", "label_weight", *TAIL),
         ),
     ),
     case(

@@ -46,6 +46,45 @@ class TestDistillation:
         assert products((0, 1)) == 4 + 1
         assert products((0, 1, 2, 3)) == 6 + 2
 
+    @pytest.mark.parametrize(
+        "divergence",
+        [kl, functools.partial(jaxent.linear_softmax_jensen_shannon_divergence, beta=0.2)],
+    )
+    def test_labels_add_the_cross_entropy_of_the_same_logits(self, divergence):
+        (x, W, y), _ = heads.problem(7, 40)
+        (t, U, _), _ = heads.problem(7, 40, seed=1)
+        where, y = np.arange(7) != 2, np.where(np.arange(7) == 2, -100, y)
+        common = {"softcap": 3.0, "temperature": 2.0, "where": where, "reduction": "mean"}
+
+        def both(x, W):
+            return divergence(
+                x, W, t, U, labels=y, label_weight=0.3, max_logits_bytes=3000, **common
+            )
+
+        def apart(x, W):
+            hard = common | {"temperature": 1.0}
+            ce = jaxent.linear_softmax_cross_entropy(x, W, y, **hard)
+            return divergence(x, W, t, U, **common) + 0.3 * ce
+
+        got, want = (jax.value_and_grad(f, (0, 1))(x, W) for f in (both, apart))
+        jax.tree.map(
+            lambda g, w: np.testing.assert_array_less(heads.relative(g, w), 2e-6), got, want
+        )
+
+    def test_labels_cost_no_product(self):
+        (x, W, y), _ = heads.problem(64, 500)
+
+        def products(**labels):
+            loss = functools.partial(kl, reduction="mean", **labels)
+            return jax.jit(jax.grad(loss, (0, 1))).lower(x, W, x, W).compile().as_text()
+
+        assert products(labels=y).count(" dot(") == products().count(" dot(")
+
+    def test_a_label_that_is_no_class_is_nan_in_its_row(self):
+        (x, W, y), _ = heads.problem(7, 40)
+        y[3] = 40
+        np.testing.assert_array_equal(np.isnan(kl(x, W, x, W, labels=y)), np.arange(7) == 3)
+
 
 class TestJensenShannon:
     @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])

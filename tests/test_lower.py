@@ -245,3 +245,15 @@ def test_entropy_terms_of_probabilities(classes):
         for term in (cpu.entropy_term, plain.entropy_term)
     ]
     np.testing.assert_allclose(*sums, rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [1, 10, 127, 128, 1000])
+@pytest.mark.parametrize("few", [0, 1, 3, 17])
+def test_probabilities_of_few_classes_are_spread_over_all(few, classes):
+    rng = np.random.default_rng(0)
+    y = rng.integers(-2, classes + 2, (2, 3, few))  # some of them twice, some of them no class
+    probs = rng.uniform(size=y.shape).astype(np.float32)
+    want = ((y[..., None] == np.arange(classes)) * probs[..., None]).sum(-2)
+    for spread in (cpu.spread, plain.spread, lower.spread):
+        got = jax.jit(spread)(jnp.zeros((2, 3, classes)), y, probs)
+        np.testing.assert_allclose(got, want, rtol=1e-6)

@@ -32,7 +32,7 @@ def every_loss_on_a_mesh():
         "distributions": (linear, (x, W, probs), {"class_weights": probs[0]}),
         "focal": (jaxent.linear_softmax_focal_loss, (x, W, y), {"gamma": 0.5}),
         "log-probs": (jaxent.linear_softmax_log_probs, (x, W, y), {"temperature": 2.0}),
-        "KL": (jaxent.linear_softmax_kl_divergence, (x, W, t, W), {"bias": probs[0]}),
+        "KL": (jaxent.linear_softmax_kl_divergence, (x, W, t, W), {"bias": probs[0], "labels": y}),
         "JSD": (jaxent.linear_softmax_jensen_shannon_divergence, (x, W, t, W), {"beta": 0.3}),
         "reverse KL": (jaxent.linear_softmax_jensen_shannon_divergence, (x, W, t, W), {"beta": 1}),
         "formula": (

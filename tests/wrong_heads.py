@@ -56,6 +56,19 @@ WRONG = {
         "(3,)",
         "(4,)",
     ),
+    "a weight of labels that are not given": (
+        lambda: linear_kl(X, W, X, W, label_weight=0.5),
+        ValueError,
+        "label_weight",
+        "without labels",
+    ),
+    "labels of a student that are distributions": (
+        lambda: linear_kl(X, W, X, W, labels=np.ones((4, 3), np.float32)),
+        TypeError,
+        "labels",
+        "integer",
+        "float32",
+    ),
     "softcap of 0": (lambda: linear(X, W, N, softcap=0.0), ValueError, "softcap", "0.0"),
     "a budget of nothing": (
         lambda: linear(X, W, N, max_logits_bytes=0),

@@ -4,7 +4,6 @@ A positive has the focal cross-entropy of p. A negative has that of the shifted 
 p_m = max(p − margin, 0), so the loss ignores a negative of probability at most the margin.
 """
 
-import jax.numpy as jnp
 from jax import Array
 
 from jaxent.core.bernoulli import information, probabilities
@@ -27,8 +26,8 @@ def _shifted(p: Array, q: Array, nlq: Array, margin: Array) -> tuple[Array, Arra
     """p_m and −log(1 − p_m), where 1 − p_m = q + margin."""
     above = p > margin
     shifted = select(above, p - margin, 0)
-    small = select(shifted < 0.5, shifted, 0)
-    by_small = -log_of_sum(1 - small, -small, jnp.ones_like(above))
-    by_large = -jnp.log(select(q + margin > 0, q + margin, 1))
-    nlq = select(margin == 0, nlq, select(shifted < 0.5, by_small, by_large))
-    return shifted, select(above, nlq, 0)
+    # 1 − p_m keeps the digits of a small p_m, and q + margin those of a small 1 − p_m.
+    near = shifted < 0.5
+    rest = select(near, 1 - shifted, q + margin)
+    by_sum = -log_of_sum(select(rest > 0, rest, 1), -shifted, near)
+    return shifted, select(above, select(margin == 0, nlq, by_sum), 0)

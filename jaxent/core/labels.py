@@ -1,14 +1,10 @@
 """Labels that are distributions: smoothed, weighted by class, or spread from a few classes."""
 
-import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from jaxent.core.mesh import select
+from jaxent.core import lower
 from jaxent.core.rows import Rows
 from jaxent.core.xlogy import mix
-
-# Up to this many classes of a row are compared with all classes. More are scattered.
-_FEW = 2**4
 
 
 def smooth(label: Array, amount: Array | None, uniform: Array) -> Array:
@@ -39,12 +35,4 @@ def spread(rows: Rows, y: Array, probs: Array) -> Array:
 
     A label outside of [0, V) has no class.
     """
-    V, y = rows.values.shape[-1], rows.own(y)
-    if y.shape[-1] > _FEW:
-        here = (*jnp.indices(y.shape, sparse=True)[:-1], select(y < 0, V, y))
-        return jnp.zeros(rows.values.shape, probs.dtype).at[here].add(probs, mode="drop")
-    j = lax.broadcasted_iota(y.dtype, rows.values.shape, y.ndim - 1)
-    t = jnp.zeros(rows.values.shape, probs.dtype)
-    for k in range(y.shape[-1]):
-        t = t + select(j == y[..., k, None], probs[..., k, None], 0)
-    return t
+    return lower.spread(rows.values, rows.own(y), probs)

@@ -81,6 +81,11 @@ def label_only(x: Array, y: Array) -> Array:
     return jnp.sum(select(plain.is_label(x, y), x, 0), axis=-1)
 
 
+def spread(z: Array, y: Array, probs: Array) -> Array:
+    """t_j = Σ_k probs_k [j = y_k] for each class j of z. No class is outside of [0, V)."""
+    return _on_cpu(cpu.spread, plain.spread, z, y, probs)
+
+
 @jax.custom_jvp
 def row_sum(x: Array) -> Array:
     """Σ_j x_j."""

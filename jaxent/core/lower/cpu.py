@@ -174,6 +174,10 @@ def entropy_term(p: Array) -> Array:
     return -(p * jnp.log(jnp.maximum(floor, p)))
 
 
+def spread(z: Array, y: Array, probs: Array) -> Array:
+    return (plain.spread if _is_scanned(z) else plain.scattered)(z, y, probs)
+
+
 def place(x: Array, y: Array, value: Array) -> Array:
     """x with x_y replaced by the value, by a scatter in place."""
     if _is_scanned(x):

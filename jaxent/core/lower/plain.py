@@ -12,6 +12,9 @@ from jaxent.core.stats import SoftmaxSums, WeightedSums
 from jaxent.core.xlogy import clip, xlogy
 from jaxent.core.xlogy import weigh as weigh
 
+# Up to this many labels of a row are compared with every class. More are scattered.
+_COMPARED = 2**4
+
 
 def label_sums(rows: Rows, y: Array, w: Array | None, moment: bool) -> SoftmaxSums:
     """The sums of rows with a class number y in [0, V); y is V where the label is elsewhere."""
@@ -71,6 +74,22 @@ def cost(t: Array, p: Array, epsilon: Array) -> Array:
 def entropy_term(p: Array) -> Array:
     """−p log p, with 0 · log 0 = 0."""
     return 0 - xlogy(p, p)
+
+
+def spread(z: Array, y: Array, probs: Array) -> Array:
+    """t_j = Σ_k probs_k [j = y_k] for each class j of z. No class is outside of [0, V)."""
+    if y.shape[-1] > _COMPARED:
+        return scattered(z, y, probs)
+    t = jnp.zeros(z.shape, probs.dtype)
+    for k in range(y.shape[-1]):
+        t = t + select(is_label(z, y[..., k]), probs[..., k, None], 0)
+    return t
+
+
+def scattered(z: Array, y: Array, probs: Array) -> Array:
+    """`spread` by additions to an array of zeros."""
+    here = (*jnp.indices(y.shape, sparse=True)[:-1], select(y < 0, z.shape[-1], y))
+    return jnp.zeros(z.shape, probs.dtype).at[here].add(probs, mode="drop")
 
 
 def is_label(x: Array, y: Array) -> Array:
