@@ -72,7 +72,7 @@ def softmax_log_probs(
         losses = formulas.cross_entropy(rows.only(valid), y, None, None, None)
     else:
         t, valid = _classes.few_classes("logits", labels, label_probs, rows)
-        losses = formulas.distribution_cross_entropy(rows.only(valid), t, None, None, None)
+        losses = formulas.distribution_cross_entropy(rows, t, None, None, None)
         losses = settled(losses)
     return reduce(0 - losses, rows.kept, weights, reduction, valid)
 

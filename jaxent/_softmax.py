@@ -178,7 +178,7 @@ def softmax_cross_entropy_with_integer_labels(
         losses = cross_entropy(rows.only(valid), y, *options)
     else:
         t, valid = _classes.few_classes("logits", labels, label_probs, rows)
-        losses = settled(distribution_cross_entropy(rows.only(valid), t, *options))
+        losses = settled(distribution_cross_entropy(rows, t, *options))
     return reduce(losses, rows.kept, weights, reduction, valid)
 
 

@@ -19,6 +19,13 @@ N, CLASSES = 16, 64
 EVERY = tuple(heads.OPTIONS)
 DATA, VOCAB, BOTH = PartitionSpec("data"), PartitionSpec(None, "vocab"), ("data", "vocab")
 
+# Every two of a kind of axes, a way to lay out features, and a reduction.
+PAIRWISE = [
+    (kind, (None, "data")[(i + j) % 2], reduction)
+    for i, kind in enumerate([AxisType.Auto, AxisType.Explicit])
+    for j, reduction in enumerate(["none", "sum", "mean", "weighted_mean"])
+]
+
 
 def sharded(mesh, **axes):
     return jaxent.sharded(linear, mesh=mesh, **axes)
@@ -41,9 +48,7 @@ def results(loss, x, W, y, options):
 
 class TestOneCall:
     @unoptimized
-    @pytest.mark.parametrize("reduction", ["none", "sum", "mean", "weighted_mean"])
-    @pytest.mark.parametrize("feature_axis", [None, "data"])
-    @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+    @pytest.mark.parametrize(("kind", "feature_axis", "reduction"), PAIRWISE)
     @pytest.mark.parametrize("shape", mainly([(2, 4)], (1, 1)), ids=str)
     def test_is_the_loss_of_one_device(self, shape, kind, feature_axis, reduction):
         mesh = meshes.mesh_of(shape, kind)
