@@ -213,11 +213,14 @@ def _traced(
                 "formula must refer to no traced array that is replicated in a jax.shard_map:"
                 f" pass it behind labels, with a value for each row, got {x}"
             )
-    # The rule of a loss keeps its formula, which must not refer to a tracer.
+    # The rule of a loss keeps its formula, which must not refer to a tracer. So this jaxpr takes
+    # what the formula refers to as arguments.
+    evaluate = partial(jax.core.eval_jaxpr, closed.jaxpr)
+    free = jax.make_jaxpr(evaluate)(closed.consts, *jax.tree.leaves(rows))
     constants = tuple(
         x.dtype if moves else x for x, moves in zip(closed.consts, traced, strict=True)
     )
-    known = closed.jaxpr, tuple(traced), constants, jax.tree.structure(result), has_aux
+    known = free.jaxpr, tuple(traced), constants, jax.tree.structure(result), has_aux
     wide = [widen(x) if jnp.issubdtype(x.dtype, jnp.floating) else x for x in captured]
     return partial(_losses, *known, used=used), wide
 
@@ -262,6 +265,6 @@ def _losses(
     consts = [
         next(captured).astype(x) if moves else x for x, moves in zip(constants, traced, strict=True)
     ]
-    flat = jax.core.eval_jaxpr(jaxpr, consts, *jax.tree.leaves((stats, inputs.further)))
+    flat = jax.core.eval_jaxpr(jaxpr, (), *consts, *jax.tree.leaves((stats, inputs.further)))
     result = jax.tree.unflatten(tree, flat)
     return result if has_aux else (result, None)

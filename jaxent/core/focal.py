@@ -17,7 +17,7 @@ def focal(ce: Array, miss: Array, gamma: Array | None) -> Array:
 @jax.custom_jvp
 def _focal(ce: Array, miss: Array, gamma: Array) -> Array:
     # An infinite loss stays infinite, even where the power of `miss` underflows to 0.
-    return select(jnp.isinf(ce), ce, _power(miss, gamma) * ce)
+    return select(jnp.isinf(ce), ce, _raised(miss, gamma) * ce)
 
 
 def _focal_jvp(primals, tangents):
