@@ -97,8 +97,9 @@ def _losses(
         _heads.capped_rows(logits, options[name], axis_name)
         for logits, name in zip(widen_both(*z), ("softcap", "target_softcap"), strict=True)
     )
-    at_temperature = (rows.at_temperature(options["temperature"]) for rows in (student, teacher))
-    losses = divergence(*at_temperature, options)
+    temperature = options["temperature"]
+    tempered = student.at_temperature(temperature), teacher.at_temperature(temperature)
+    losses = divergence(*tempered, options)
     if inputs.labels is None:
         return losses, None
     ce = formulas.cross_entropy(student, inputs.labels, None, None, None)
