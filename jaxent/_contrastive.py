@@ -56,16 +56,19 @@ def info_nce(
       keys: `(M, D)` floating. Without `positives`, M ≥ N and key i is the positive of query i. All
         other keys are its negatives.
       temperature: T > 0. CLIP learns its logit scale 1/T.
-      positives: integers `(N,)`, the number of each query's positive among the keys, or `(N, K)`,
-        the numbers of several, where −1 is none. Another number gives that query a loss of NaN.
-        Of several, those that `keys_where` or `exclude_self` leave out are none.
+      positives: integers `(N,)`, the index of each query's positive among the keys, or `(N, K)`,
+        the indices of up to K, padded with −1. Any other index outside of [0, M) gives its query a
+        loss of NaN. A positive that `keys_where` or `exclude_self` excludes is left out of its
+        query's K. A query without positives has loss 0 and counts in the mean, unless `where` drops
+        it.
       exclude_self: True leaves key i out of the softmax of query i, where queries and keys are the
         same vectors.
-      symmetric: True adds the loss from keys to queries, as CLIP does. Then M = N.
+      symmetric: True gives the mean of the loss and of that from keys to queries, as CLIP does. It
+        takes M = N keys, and neither `positives` nor `exclude_self` nor `keys_where`.
       keys_where: `(M,)` boolean, False for keys that count for no query.
       max_logits_bytes: the budget of one chunk; see `linear_softmax_cross_entropy`.
       axis_name: inside `jax.shard_map`, the mesh axis, or axes, that shard queries and keys. The
-        keys of all devices then count, and `positives` numbers them.
+        keys of all devices then count, and `positives` are indices among them.
       where: `(N,)` boolean, False for queries to drop. Their loss is 0. Without `positives` it
         drops pairs: their keys do not count either.
       weights: `(N,)`, one per query. A weight of 0 drops as `where` does.
@@ -86,7 +89,7 @@ def info_nce(
       >>> print(jaxent.info_nce(queries, keys, temperature=0.5))
       [0.1839 0.8659]
 
-    NT-Xent of SimCLR, with two views of each of N examples, and SupCon, with class numbers:
+    NT-Xent of SimCLR, with two views of each of N examples, and SupCon, with a class for each view:
 
       >>> views = jnp.concatenate([queries, keys])
       >>> n = len(queries)
@@ -105,7 +108,8 @@ def info_nce(
 
     Numerics, Differentiable: as `linear_softmax_cross_entropy`.
 
-    Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(queries @ keys.T / T, i)`.
+    Agrees with: `optax.losses.softmax_cross_entropy_with_integer_labels(queries @ keys.T / T,
+    jnp.arange(N))`.
 
     References: van den Oord et al., "Representation learning with contrastive predictive coding",
     2018; He et al., "MoCo", 2020; Radford et al., "CLIP", 2021; Chen et al., "SimCLR", 2020; Khosla
@@ -237,15 +241,15 @@ def siglip_loss(
 
         ℓ_i = −log σ(z_ii) − Σ_{j≠i} log σ(−z_ij)        ∂ℓ_i/∂z_ij = σ(z_ij) − δ_ij
 
-    The mean over i is the loss of the paper, which divides the sum over all pairs by the batch. The
+    The mean over i is the loss of the paper, which divides the sum over all pairs by N. The
     N · M logits are never held together: they exist for one chunk of queries at a time.
 
     Args:
       queries: `(N, D)` floating. For cosine similarities divide the vectors by their norms.
       keys: `(M, D)` floating, M ≥ N. Key i is the positive of query i. It is a negative of the
         other queries.
-      scale: t at least 0, the exponential of the paper's t′. It begins at 10.
-      bias: b, which begins at −10.
+      scale: at least 0, the exponential of the paper's t′. Initialise it to 10.
+      bias: the paper's b. Initialise it to −10.
       max_logits_bytes: the budget of one chunk; see `linear_softmax_cross_entropy`.
       axis_name: inside `jax.shard_map`, the mesh axis that shards queries and keys. The keys of all
         devices are then negatives.

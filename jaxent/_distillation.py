@@ -59,14 +59,14 @@ def linear_softmax_kl_divergence(
     r"""Kullback–Leibler divergence of a teacher's linear head from a student's: distillation.
 
     Use it where the logits of a batch do not fit into memory: it never holds all of them. The loss
-    is `softmax_kl_divergence` of the logits of both heads. With z the student's logits, u the
-    teacher's, T the temperature, p = softmax(z/T) and t = softmax(u/T):
+    is `softmax_kl_divergence` of the logits of both heads. With z = softcap(features · kernel +
+    bias) the student's logits, u the teacher's, p = softmax(z/T) and t = softmax(u/T):
 
         ℓ = Σ_j t_j (log t_j − log p_j)        ∂ℓ/∂z_j = (p_j − t_j)/T
 
-    With labels y the loss is ℓ + w (−log softmax(z)_y), the cross-entropy at temperature 1 times
-    the weight w of the labels, from the same logits. The chain rule to features, kernel and bias is
-    that of `linear_softmax_cross_entropy`.
+    With labels y and their weight w the loss is ℓ + w (−log softmax(z)_y). This cross-entropy is at
+    temperature 1 and takes no further matrix product. The chain rule to features, kernel and bias
+    is that of `linear_softmax_cross_entropy`.
 
     Args:
       features: the student's, `(..., D)` floating.
@@ -79,10 +79,11 @@ def linear_softmax_kl_divergence(
       target_bias: the teacher's, `(V,)`.
       softcap: the student's.
       target_softcap: the teacher's.
-      temperature: above 0. Hinton multiplies the divergence by T² to keep the size of its gradient.
-        With labels, a `label_weight` of w/T² and a loss times T² have the same effect.
+      temperature: T > 0. Hinton multiplies the divergence by T² to keep the size of its gradient.
+        This function does not. For T² ℓ + w (−log softmax(z)_y) pass `label_weight=w / T**2` and
+        multiply the loss by T².
       labels: `(...)` integers in [0, V), the classes that are right. None for the divergence alone.
-      label_weight: at least 0, the weight of the labels' cross-entropy. It is 1 if not given.
+      label_weight: w at least 0, a number. None is 1.
       max_logits_bytes: the budget of one chunk, for the logits of both heads; see
         `linear_softmax_cross_entropy`.
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
@@ -167,14 +168,14 @@ def linear_softmax_jensen_shannon_divergence(
       target_features: the teacher's, `(..., D′)` floating, with the same rows.
       target_kernel: the teacher's, `(D′, V)` floating, or `(V, D′)` with `target_axis=0`.
       beta: β in [0, 1], the teacher's share of the mixture. The Python number 0 gives the forward
-        KL(t ‖ p), and 1 the reverse KL(p ‖ t).
+        KL(t ‖ p), and 1 the reverse KL(p ‖ t). An array that is 0 or 1 gives 0.
       bias: the student's, `(V,)`.
       target_bias: the teacher's, `(V,)`.
       softcap: the student's.
       target_softcap: the teacher's.
       temperature: above 0.
       labels: `(...)` integers in [0, V), as in `linear_softmax_kl_divergence`.
-      label_weight: at least 0, the weight of the labels' cross-entropy. It is 1 if not given.
+      label_weight: at least 0, a number, the weight of the labels' cross-entropy. None is 1.
       max_logits_bytes: the budget of one chunk, for the logits of both heads; see
         `linear_softmax_cross_entropy`.
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.

@@ -160,17 +160,17 @@ def reduced_losses(
     max_logits_bytes: int | None,
     reduction: Reduction,
 ) -> tuple[Reduced, Any]:
-    """The losses of rows of a shape, reduced, and the by-products of the rows.
+    """The losses of rows of a shape, reduced, and the auxiliary arrays of the rows.
 
-    The formula `losses` gives (losses, by-products). Logits exist for one chunk at a time.
+    The formula `losses` gives (losses, auxiliary arrays). Logits exist for one chunk at a time.
     """
-    result, by_products = losses_or_total(
+    result, aux = losses_or_total(
         losses, heads, shape, inputs, options, max_logits_bytes, reduction
     )
     if reduction == "none":
-        return result, by_products
+        return result, aux
     kept = count(inputs.kept, math.prod(shape))
-    return reduce_total(result, kept, inputs.kept, inputs.weights, reduction), by_products
+    return reduce_total(result, kept, inputs.kept, inputs.weights, reduction), aux
 
 
 def losses_or_total(
@@ -182,15 +182,15 @@ def losses_or_total(
     max_logits_bytes: int | None,
     reduction: Reduction,
 ) -> tuple[Array, Any]:
-    """The weighted losses for the reduction "none", or their total, and the by-products."""
+    """The weighted losses for the reduction "none", or their total, and the auxiliary arrays."""
     formula = partial(_weighted_losses, losses)
     chunk = rows_per_chunk(heads, options, max_logits_bytes)
     if reduction == "none":
         return per_row_in_chunks(formula, chunk, heads, shape, inputs, options)
     n = heads[0].features.shape[0]
     heads, inputs = pad_to_chunks(chunk, heads, inputs)
-    total, by_products = summed(formula, chunk, heads, inputs.feature_mask, inputs, options)
-    return total, _unpadded(by_products, n, shape)
+    total, aux = summed(formula, chunk, heads, inputs.feature_mask, inputs, options)
+    return total, _unpadded(aux, n, shape)
 
 
 def per_row_in_chunks(
@@ -233,12 +233,10 @@ def pad_to_chunks(
 def _weighted_losses(
     losses: Formula, z: tuple[Array, ...], inputs: RowInputs, options: Options
 ) -> tuple[Array, Any]:
-    """The losses times their weights, and the by-products, which have no derivative."""
-    unweighted, by_products = losses(z, inputs, options)
-    by_products = jax.tree.map(
-        lambda x: lax.stop_gradient(fill_dropped(x, inputs.kept, 0)), by_products
-    )
-    return weighted(unweighted, inputs.kept, inputs.weights, inputs.valid), by_products
+    """The losses times their weights, and the auxiliary arrays, which have no derivative."""
+    unweighted, aux = losses(z, inputs, options)
+    aux = jax.tree.map(lambda x: lax.stop_gradient(fill_dropped(x, inputs.kept, 0)), aux)
+    return weighted(unweighted, inputs.kept, inputs.weights, inputs.valid), aux
 
 
 def without_excluded_classes(rows: Rows) -> Rows:

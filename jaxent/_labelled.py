@@ -42,7 +42,7 @@ class LabelledHead(NamedTuple):
         reduction: Reduction,
         sums_over_classes: bool = False,
     ) -> tuple[Reduced, Any]:
-        """The losses, reduced, and by-products; the formula `losses` gives both.
+        """The losses, reduced, and auxiliary arrays; the formula `losses` gives both.
 
         `sums_over_classes` says that the loss needs a sum over all classes with their weights.
         """

@@ -59,19 +59,21 @@ def linear_softmax_loss(
     `linear_softmax_cross_entropy`. Statistics that the formula does not use are not computed.
 
     Args:
-      formula: a function of `SoftmaxStats` and of the further `rows`. All its arguments are arrays
-        of the rows of one chunk, with one axis for the rows. It returns the loss of each row, an
-        array with that one axis. A row must not depend on other rows. The formula may refer to
-        arrays from outside, traced ones too. On a mesh, inside `jax.shard_map` or by `sharded`,
-        pass traced ones as `rows`. If it is the same function object in every call, an eager call
-        compiles once.
+      formula: `formula(stats, *rows) -> losses`, called for one chunk of n flattened rows. `stats`
+        is a `SoftmaxStats` whose fields have the shape `(n,)`. Each of `rows` has `(n,)` or
+        `(n, M)`, and the losses have `(n,)`. A loss must depend on its own row alone. What has a
+        value per row, labels included, goes through `rows`. The formula may close over other
+        arrays, traced ones too. Under `sharded`, and inside `jax.shard_map`, it must close over no
+        traced
+        array: broadcast one to a value per row, and pass it in `rows`. If the formula is the same
+        function object in every call, eager calls compile once.
       features: `(..., D)` floating.
       kernel: `(D, V)` floating, or `(V, D)` with `axis=0`.
       labels: `(...)` integers in [0, V), or floating distributions `(..., V)`.
       *rows: arrays `(...)` or `(..., M)`, the further arguments of the formula, such as advantages.
         Floating ones are differentiable.
-      has_aux: True if the formula returns `(losses, by_products)`, a tree of arrays of the rows, as
-        for `jax.value_and_grad`. They have no derivative.
+      has_aux: True if the formula returns `(losses, aux)`, as for `jax.value_and_grad`. `aux` is a
+        tree of arrays `(n, ...)` of any dtype. They are not reduced and have no derivative.
       label_probs: `(..., K)`, with labels `(..., K)`; see
         `softmax_cross_entropy_with_integer_labels`.
       bias: `(V,)` floating. A bias of −inf excludes a class.
@@ -81,13 +83,13 @@ def linear_softmax_loss(
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
       axis: the axis of the kernel's classes.
       axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
-      where: `(...)` boolean, False for rows to drop. By-products of dropped rows are 0.
+      where: `(...)` boolean, False for rows to drop. `aux` is 0 in dropped rows.
       weights: `(...)`, one per row.
       reduction: see `jaxent`. "none" takes one more matrix product to differentiate.
 
     Returns:
-      `(...)`, or the result of `reduction`. With `has_aux`, the pair of that and the by-products,
-      whose arrays have the shape `(...)` in front.
+      `(...)`, or the result of `reduction`. With `has_aux`, the pair of that and `aux`, whose
+      arrays have the shape `(...)` in front.
 
     Raises:
       TypeError, ValueError: as `linear_softmax_cross_entropy`, and if the formula returns anything
@@ -192,7 +194,7 @@ def _traced(
 ) -> tuple[partial[Any], Any]:
     """The formula as a function of rows, and the arrays that it refers to."""
     size = rows_of_a_chunk(head.chunk(max_logits_bytes), head.inputs.labels.shape[0])
-    # Arrays that vary over the axes of a mesh over which those of a chunk do.
+    # Dummy rows that vary over the same mesh axes as those of a chunk.
     like = {name: jnp.zeros(size, head.head.dtype) for name in STATISTICS}
     like["predicted"] = jnp.zeros(size, jnp.int32)
     further = [jnp.zeros((size, *x.shape[1:]), x.dtype) for x in head.inputs.further]
@@ -213,8 +215,7 @@ def _traced(
                 "formula must refer to no traced array that is replicated in a jax.shard_map:"
                 f" pass it behind labels, with a value for each row, got {x}"
             )
-    # The rule of a loss keeps its formula, which must not refer to a tracer. So this jaxpr takes
-    # what the formula refers to as arguments.
+    # The derivative rule keeps the jaxpr, which must hold no tracer: arguments replace them.
     evaluate = partial(jax.core.eval_jaxpr, closed.jaxpr)
     free = jax.make_jaxpr(evaluate)(closed.consts, *jax.tree.leaves(rows))
     constants = tuple(
@@ -228,12 +229,12 @@ def _traced(
 def _expect_result(result: Any, has_aux: bool, size: int) -> None:
     if has_aux and not (isinstance(result, tuple) and len(result) == 2):
         raise TypeError(
-            "formula must return a pair of losses and by-products where has_aux=True, got"
+            "formula must return a pair of losses and auxiliary arrays where has_aux=True, got"
             f" {type(result).__name__}"
         )
     losses: Any = result[0] if has_aux else result
     if not hasattr(losses, "shape") or not jnp.issubdtype(losses.dtype, jnp.floating):
-        hint = "" if has_aux else ". For a pair of losses and by-products, pass has_aux=True"
+        hint = "" if has_aux else ". For a pair of losses and auxiliary arrays, pass has_aux=True"
         raise TypeError(f"formula must return one floating array, got {losses}{hint}")
     if losses.shape != (size,):
         raise ValueError(
@@ -242,7 +243,7 @@ def _expect_result(result: Any, has_aux: bool, size: int) -> None:
     for x in jax.tree.leaves(result):
         if x.shape[:1] != (size,):
             raise ValueError(
-                f"by-products must have the {size} rows of a chunk in front, got shape {x.shape}"
+                f"aux must have the {size} rows of a chunk in front, got shape {x.shape}"
             )
 
 
@@ -258,7 +259,7 @@ def _losses(
     *,
     used: tuple[str, ...],
 ) -> tuple[Array, Any]:
-    """The losses and by-products of the formula that `_traced` has made a jaxpr of."""
+    """The losses and auxiliary arrays of the formula that `_traced` has made a jaxpr of."""
     rows = rows if inputs.kept is None else rows.only(inputs.kept)
     stats = statistics(rows, _labelled.target(rows, inputs), inputs.valid, used)
     captured = iter(options["captured"])

@@ -99,8 +99,8 @@ def linear_softmax_log_probs(
 
         log p_y,    p = softmax(softcap(features · kernel + bias) / temperature)
 
-    A loss that is nonlinear in them, such as that of PPO or GRPO, takes one product less and no
-    second pass as a formula of `linear_softmax_loss`.
+    For a loss of them, such as that of PPO or GRPO, use `linear_softmax_loss`: it saves one matrix
+    product and a second pass over the logits.
 
     Args:
       features: `(..., D)` floating.

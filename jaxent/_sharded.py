@@ -28,7 +28,7 @@ R = TypeVar("R")
 _KERNELS = {"kernel": "axis", "target_kernel": "target_axis"}
 _VECTORS = ("features", "target_features", "queries", "keys")
 _BY_CLASS = ("bias", "target_bias", "class_weights")
-# Sharded losses that are kept, one for each loss, mesh and axes.
+# How many sharded losses are cached, one for each loss, mesh and axes.
 _LOSSES = 256
 
 
@@ -40,31 +40,32 @@ def sharded(
     vocab_axis: AxisName = None,
     feature_axis: AxisName = None,
 ) -> Callable[P, R]:
-    r"""A loss of a linear head, or a contrastive loss, of arrays that are sharded over a mesh.
+    r"""Wraps a loss of a linear head, or a contrastive loss, so that it takes sharded arrays.
 
     Use it to train a large vocabulary, or a large contrastive batch, on many devices. No logits
     cross the mesh. Each device computes the logits of its own rows and classes, one chunk of rows
-    at a time. The devices along `vocab_axis` reduce a few numbers per row, and once the gradient by
-    the features. The devices along `data_axis` reduce the gradient by the kernel once. A
-    contrastive loss gathers the keys of all devices.
+    at a time. The devices along `vocab_axis` all-reduce a few numbers per row, and once the
+    gradient of the features. The devices along `data_axis` all-reduce the gradient of the kernel
+    once. A contrastive loss all-gathers the keys.
 
     Args:
       loss: any of jaxent whose name begins with `linear_`, or `info_nce`, or `siglip_loss`.
       mesh: the mesh, of Auto or Explicit axes. If `jax.set_mesh` is in use, it must be that mesh.
         One device is enough.
-      data_axis: the mesh axis, or axes, that shard the first axis of all arrays with rows:
-        features, labels, masks, weights, queries, keys. Their size must divide it. None replicates
-        the rows.
-      vocab_axis: the mesh axis, or axes, that shard the classes of kernel, bias, class weights and
-        distributions. Their size must divide V: pad the vocabulary with classes of bias −inf where
-        it does not. None replicates the classes.
-      feature_axis: the mesh axis, or axes, that shard the kernel's features, as fully sharded data
-        parallelism does. They must be among `data_axis`. A step gathers the kernel once and
-        scatters its gradient once. None replicates the features.
+      data_axis: the mesh axis, or axes, that shard the first axis of every array with rows:
+        features, labels, masks, weights, queries, keys, and those of the teacher. The number of
+        rows must be a multiple of their size. None replicates the rows.
+      vocab_axis: the mesh axis, or axes, that shard the classes of `kernel`, `bias`,
+        `class_weights`, labels `(..., V)` and the teacher's kernel and bias. V must be a multiple
+        of their size. If it is not, pad the vocabulary with classes whose bias is −inf in every
+        head. None replicates the classes.
+      feature_axis: the mesh axis, or axes, that shard the features of each kernel, as fully sharded
+        data parallelism does. They must be among `data_axis`. A step all-gathers the kernel once
+        and reduce-scatters its gradient once. None replicates the features.
 
     Returns:
-      The same function of global arrays, without `axis_name`. Losses per row are sharded as the
-      batch. A reduction is over the rows of all devices, and replicated.
+      A function of global arrays with the arguments of `loss` but `axis_name`. Losses per row are
+      sharded as the batch. A reduction is over the rows of all devices, and replicated.
 
     Raises:
       TypeError: the loss is another one.
@@ -138,8 +139,8 @@ def _sharded(
             results = loss(**arrays, **options)
             if reduction == "none":
                 return results
-            total, by_products = _and_by_products(results)
-            return lax.psum(total, data_axis) if data_axis else total, by_products
+            total, aux = _and_aux(results)
+            return lax.psum(total, data_axis) if data_axis else total, aux
 
         by_row = PartitionSpec(data_axis)
         out = by_row if reduction == "none" else (PartitionSpec(), by_row)
@@ -147,12 +148,12 @@ def _sharded(
         results = jax.shard_map(of_device, mesh=auto, in_specs=(specs,), out_specs=out)(arrays)
         if reduction == "none":
             return results
-        total, by_products = results
+        total, aux = results
         shape = arrays[first].shape[:-1]
         where, weights = arrays.get("where"), arrays.get("weights")
         kept = kept_mask(shape, where, weights)
         reduced = reduce_total(total, count(kept, math.prod(shape)), kept, weights, reduction)
-        return reduced if by_products is None else (reduced, by_products)
+        return reduced if aux is None else (reduced, aux)
 
     of_mesh.__name__ = f"sharded({loss.__name__})"
     of_mesh.__doc__ = loss.__doc__
@@ -161,8 +162,8 @@ def _sharded(
     return declare(KEPT_GRADIENTS, **numbers_of(loss))(of_mesh)
 
 
-def _and_by_products(results: Any) -> tuple[Array, Any]:
-    """The sum of a loss, and its by-products where it has some."""
+def _and_aux(results: Any) -> tuple[Array, Any]:
+    """The sum of a loss, and its auxiliary arrays where it has some."""
     return results if isinstance(results, tuple) else (results, None)
 
 

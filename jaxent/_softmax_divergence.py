@@ -32,7 +32,7 @@ def softmax_kl_divergence(
 ) -> Reduced:
     r"""Kullback–Leibler divergence of softmax(target_logits) from softmax(logits): distillation.
 
-    With z the logits, y the target logits, p = softmax(z/T) and t = softmax(y/T):
+    With z the logits, u the target logits, p = softmax(z/T) and t = softmax(u/T):
 
         ℓ = Σ_j t_j (log t_j − log p_j)        ∂ℓ/∂z_j = (p_j − t_j)/T
 
@@ -90,15 +90,16 @@ def softmax_jensen_shannon_divergence(
 ) -> Reduced:
     r"""Generalized Jensen–Shannon divergence of softmaxes: distillation on a student's own samples.
 
-    With z the logits, y the target logits, p = softmax(z/T), t = softmax(y/T), and the mixture
+    With z the logits, u the target logits, p = softmax(z/T), t = softmax(u/T), and the mixture
     m = β t + (1 − β) p:
 
         ℓ = β Σ_j t_j log(t_j/m_j) + (1 − β) Σ_j p_j log(p_j/m_j)
 
         ∂ℓ/∂z_j = (1 − β)/T · p_j (a_j − Σ_k p_k a_k),    a_j = log(p_j/m_j)
 
-    The Python numbers 0 and 1 are limits of this divergence over its size: β = 0 is the forward
-    KL(t ‖ p), and β = 1 the reverse KL(p ‖ t).
+    For β → 0 the quotient ℓ/β tends to the forward KL(t ‖ p), and for β → 1 the quotient ℓ/(1 − β)
+    tends to the reverse KL(p ‖ t). For the Python numbers 0 and 1 the function returns these KL.
+    For an array that is 0 or 1 it returns ℓ, which is 0 there.
 
     Args:
       logits: the student's, `(..., V, ...)` floating.
@@ -106,7 +107,7 @@ def softmax_jensen_shannon_divergence(
       axis: the class axis or axes.
       where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes of
         both.
-      beta: β in [0, 1], the teacher's share of the mixture. A traced 0 or 1 gives 0.
+      beta: β in [0, 1], the teacher's share of the mixture.
       temperature: T > 0.
       axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
       weights: `(...)`, one per row.

@@ -216,7 +216,7 @@ def test_an_object_without_a_hash():
         (lambda s: s.nll, {"has_aux": 1}, TypeError, "has_aux must be True or False"),
         (lambda s: s.predicted, {}, TypeError, "must return one floating array"),
         (lambda s: jnp.sum(s.nll), {}, ValueError, "one loss for each row"),
-        (lambda s: (s.nll, jnp.zeros(3)), {"has_aux": True}, ValueError, "by-products must have"),
+        (lambda s: (s.nll, jnp.zeros(3)), {"has_aux": True}, ValueError, "aux must have"),
         (lambda s: s.nll, {"label_smoothing": 0.1}, TypeError, "label_smoothing"),
     ],
 )

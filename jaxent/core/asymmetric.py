@@ -1,7 +1,8 @@
 r"""The terms of the asymmetric loss (Ridnik et al., 2021), from a Bernoulli logit.
 
-A positive has the focal cross-entropy of p. A negative has that of the shifted probability
-p_m = max(p − margin, 0), so the loss ignores a negative of probability at most the margin.
+With p = σ(z) and q = 1 − p, a positive has the focal cross-entropy of p. A negative has that of the
+shifted probability p_m = max(p − margin, 0), so the loss ignores a negative of probability at most
+the margin.
 """
 
 from jax import Array

@@ -8,7 +8,7 @@ There are two schedules:
 `summed`   A sum over rows. Its cotangent is one number, a factor, so the gradients are computed
            together with the value, chunk by chunk. That takes three matrix products in all. The
            derivative in either mode is the inner product with these gradients. The formula also
-           returns by-products, arrays of the rows that have no derivative.
+           returns auxiliary arrays of the rows, which have no derivative.
 `per_row`  Numbers per row. Their cotangents are known in the backward pass only, which recomputes
            the logits of each chunk. That takes four matrix products in all.
 
@@ -96,7 +96,7 @@ _per_row.defjvp(_per_row_jvp, symbolic_zeros=True)
 def summed(
     formula: Formula, chunk: int, heads: Heads, kept: Array | None, rows: Any, options: Any
 ) -> tuple[Array, Any]:
-    """The sum of the losses (N,) of a formula, and its by-products (N, ...).
+    """The sum of the losses (N,) of a formula, and its auxiliary arrays (N, ...).
 
     The formula returns both. The arguments are those of `per_row`.
     """
@@ -111,20 +111,20 @@ def summed(
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _summed(formula, chunk, *arguments):
-    losses, by_products = per_row(formula, chunk, *arguments)
-    return jnp.sum(losses), by_products
+    losses, aux = per_row(formula, chunk, *arguments)
+    return jnp.sum(losses), aux
 
 
 def _summed_jvp(formula, chunk, primals, tangents):
     directions = jax.tree.structure(primals).flatten_up_to(tangents)
     moving = tuple(map(moves, directions))
-    *results, by_products = _value_and_gradients(formula, chunk, moving, *primals)
+    *results, aux = _value_and_gradients(formula, chunk, moving, *primals)
     value, gradients = checkpoint_name(results, _GRADIENTS)
     directions = filter(moves, directions)
     slopes = [jnp.sum(g * x.astype(g.dtype)) for g, x in zip(gradients, directions, strict=True)]
     # A device with some of the classes computes their part of the derivative.
     slopes = [summed_to_vary_like(value, slope.astype(value.dtype)) for slope in slopes]
-    return (value, by_products), (added(slopes), jax.tree.map(_still, by_products))
+    return (value, aux), (added(slopes), jax.tree.map(_still, aux))
 
 
 _summed.defjvp(_summed_jvp, symbolic_zeros=True)
@@ -140,7 +140,7 @@ def _value_and_gradients(
     rows: Any,
     options: Any,
 ) -> tuple[Array, tuple[Array, ...], Any]:
-    """The sum of the losses, its gradients by the perturbed arguments, and the by-products.
+    """The sum of the losses, its gradients by the perturbed arguments, and the auxiliary arrays.
 
     Gradients are in float32 at least.
     """
@@ -156,7 +156,7 @@ def _value_and_gradients(
         here, kept_here, rows_here = _chunk_of(heads, kept, rows, start, size)
         arguments = tuple(map(logits, here)), rows_here, options
         losses_of, point = restricted(formula, arguments, jax.tree.leaves(formula_moves))
-        losses, pullback, by_products = jax.vjp(losses_of, *point, has_aux=True)
+        losses, pullback, aux = jax.vjp(losses_of, *point, has_aux=True)
         new = jnp.arange(size) >= overlap
         gradients = iter(pullback(select(new, jnp.ones_like(losses), 0)))
         z_bars, rows_bar, options_bar = jax.tree.map(
@@ -174,7 +174,7 @@ def _value_and_gradients(
         value = jnp.sum(select(new, losses, 0))
         options_sums = jax.tree.map(jnp.add, options_sums, options_bar)
         x_bars = tuple(_only(kept_here, x_bar) for x_bar in x_bars)
-        return (heads_sums, options_sums), (value, (x_bars, rows_bar, by_products))
+        return (heads_sums, options_sums), (value, (x_bars, rows_bar, aux))
 
     def zeros(does, x):
         return varying_over(varying(x), jnp.zeros_like(x)) if does else None
@@ -188,13 +188,13 @@ def _value_and_gradients(
     else:
         sums, (values, by_row) = lax.scan(step, nothing, (starts, overlaps))
         value, by_row = jnp.sum(values), _joined(by_row, heads[0].features.shape[0], chunk)
-    (heads_bar, options_bar), (x_bars, rows_bar, by_products) = sums, by_row
+    (heads_bar, options_bar), (x_bars, rows_bar, aux) = sums, by_row
     heads_bar = [replace(h, features=x) for h, x in zip(heads_bar, x_bars, strict=True)]
-    return value, tuple(jax.tree.leaves((heads_bar, rows_bar, options_bar))), by_products
+    return value, tuple(jax.tree.leaves((heads_bar, rows_bar, options_bar))), aux
 
 
 def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
-    *results, by_products = _value_and_gradients(formula, chunk, moving, *primals)
+    *results, aux = _value_and_gradients(formula, chunk, moving, *primals)
     # In 16 bits a gradient would be rounded, or overflow, before the product with its cotangent.
     primals, tangents = (
         jax.tree.map(lambda x: widen(x) if isinstance(x, Array) and _is_floating(x) else x, tree)
@@ -210,7 +210,7 @@ def _value_and_gradients_jvp(formula, chunk, moving, primals, tangents):
         return jax.tree.map(lambda x, like: x.astype(like.dtype), by_each, tuple(results))
 
     results_dot = along_moving(again, primals, tangents)
-    return (*results, by_products), (*results_dot, jax.tree.map(_still, by_products))
+    return (*results, aux), (*results_dot, jax.tree.map(_still, aux))
 
 
 _value_and_gradients.defjvp(_value_and_gradients_jvp, symbolic_zeros=True)

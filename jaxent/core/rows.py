@@ -135,7 +135,7 @@ class Rows:
         return count_over(self.axis_name, self.values.shape[-1])
 
     def own(self, y: Array) -> Array:
-        """Labels as indices into the local shard of V classes, V for a label on another shard."""
+        """Labels as indices into the local classes, their number for a label on another device."""
         if self.axis_name is None:
             return y
         here = self.values.shape[-1]

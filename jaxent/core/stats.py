@@ -52,8 +52,11 @@ class SoftmaxStats:
     represent the log-normaliser: `max` is held constant, and `rest` carries the whole derivative.
     So take derivatives of `lse`, not of `max` or `rest` alone.
 
+    Here z are the logits of a row, soft-capped and divided by the temperature, p = softmax(z), and
+    t is the label as a distribution over the classes.
+
     Attributes:
-      max: the largest logit, over the temperature.
+      max: the largest z_j.
       rest: Σ exp(z_j − max) over all classes but one at the maximum.
       nll: Σ t_j (−log p_j), the cross-entropy with the label.
       miss: Σ t_j (1 − p_j), the probability that is not on the label.

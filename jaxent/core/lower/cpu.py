@@ -5,7 +5,7 @@ runs both in one vectorised pass. It does so if the arithmetic has no comparison
 XLA stores what two such passes share. So here
 
 - a minimum or a maximum replaces each selection (`weigh`, `_without`, `cost`, `entropy_term`),
-- the maximum of a row ends its pass, lest it be written once for each class (`_apart`),
+- the maximum of a row ends its pass, which would else write it once for each class (`_apart`),
 - a pass that would share terms with another one recomputes them behind a barrier (`again`),
 - sums that the library is slow at are computed in other ways (`row_sum`, `total`),
 - long rows find the label's class by its index (`_pick`, `place`),
@@ -38,7 +38,7 @@ _LONG_ROW, _WINDOW = 2**17, 2**12
 _SHORT_ROW = 2**4
 # Up to this many classes, comparing all with the label costs less than a gather or a scatter.
 _SCANNED_ROW = 2**7 - 1
-# This many rows are added in the loop that computes them. XLA does not unroll a longer loop.
+# This many rows are added in one loop. XLA does not unroll a longer one.
 _FOLD = 2**2
 # Rows are folded if this many devices, which share them out, have whole folds.
 _DEVICES = 2**3
@@ -139,8 +139,8 @@ def total(x: Array, kept: Array | None) -> tuple[Array, Array | None]:
 
 def other_exps(rows: Rows, y: Array, m: Array) -> Array:
     if rows.axis_name is None:
-        # CPU: JAX marks a residual, so m differs from the maximum of `label_sums` to XLA, which
-        # would compute and store the exponentials once for each.
+        # CPU: JAX marks residuals, so XLA does not see that m is the maximum of `label_sums`. It
+        # would compute and store the exponentials for both.
         m = rows.only_kept(_maxima(rows))
     e = _stored_others(rows, y, m)
     # A NaN of a row that is kept is in its statistics, too.
@@ -196,7 +196,8 @@ def _maxima(rows: Rows) -> Array:
 def _apart(m: Array) -> Array:
     """m, computed by a pass of its own.
 
-    CPU: the library's pass would also write m once for each class. It has no selection.
+    CPU: the library's pass would also write m once for each class. A selection ends the pass, since
+    the library has none.
     """
     return select(m == m, m, jnp.nan)
 

@@ -1,8 +1,8 @@
 """The sums over the classes of a row by one reduction, which reads each logit once.
 
-An accelerator waits for memory. Two reductions, one for the maximum and one for the sums, read the
-logits twice. Here each class is a set of one, and `merge` is the combiner of `lax.reduce`, which
-combines such sets in any order. A CPU would run this as scalar code.
+Reductions on accelerators are bound by memory. Two of them, one for the maximum and one for the
+sums, read the logits twice. Here each class is a set of one, and `merge` is the combiner of
+`lax.reduce`, which combines such sets in any order. A CPU would run this as scalar code.
 """
 
 import jax
@@ -54,7 +54,6 @@ def merged(each: SoftmaxSums) -> SoftmaxSums:
         # The combiner is a function of its operands alone.
         each = each._replace(beta=jnp.broadcast_to(beta, each.max.shape))
     operands, tree = jax.tree.flatten(each)
-    # The sums over no class.
     none = jax.tree.map(lambda x: np.zeros((), x.dtype), each)
     low, absent = np.array(-np.inf, none.max.dtype), np.array(-1, none.max.dtype)
     none = none._replace(max=low, rest=absent)

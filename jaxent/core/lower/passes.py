@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 def reread(arrays: T) -> T:
-    """The arguments of an elementwise rule, in which a CPU recomputes what the value computed."""
+    """Arguments of which a CPU recomputes, in an elementwise rule, what the value computed."""
     return lax.platform_dependent(arrays, cpu=_behind_barriers, default=_unchanged)
 
 
 def reread_rows(rows: T) -> T:
-    """Rows in a rule with several passes over them, each of which a GPU lets recompute."""
+    """Rows of which a GPU recomputes the terms in each pass of a rule."""
     return lax.platform_dependent(rows, cuda=_behind_barriers, default=_unchanged)
 
 
@@ -81,8 +81,8 @@ def _unchanged(arrays: Any) -> Any:
 
 
 def _behind_barriers(arrays: Any) -> Any:
-    # One by one: arrays behind one barrier would have to be sharded alike. A number needs none: XLA
-    # multiplies by the reciprocal of a constant power of 2 that it can see.
+    # One by one: arrays behind one barrier would have to be sharded alike. A number has none:
+    # behind a barrier XLA could not divide by a constant power of 2 as a product.
     return jax.tree.map(lambda x: lax.optimization_barrier(x) if x.ndim else x, arrays)
 
 
