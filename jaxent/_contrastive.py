@@ -44,7 +44,7 @@ def info_nce(
     r"""InfoNCE: each query must pick its own key among all keys. CLIP, MoCo, SimCLR and SupCon.
 
     With s_ij = queries_i · keys_j / T for the temperature T, p_i = softmax(s_i), and P_i the
-    positives of query i, of which there are |P_i|:
+    set of positives of query i, of size |P_i|:
 
         ℓ_i = −(1/|P_i|) Σ_{j∈P_i} log p_ij        ∂ℓ_i/∂s_ij = p_ij − [j ∈ P_i]/|P_i|
 
@@ -58,11 +58,11 @@ def info_nce(
       temperature: T > 0. CLIP learns its logit scale 1/T.
       positives: integers `(N,)`, the index of each query's positive among the keys, or `(N, K)`,
         the indices of up to K, padded with −1. Any other index outside of [0, M) gives its query a
-        loss of NaN. A positive that `keys_where` or `exclude_self` excludes is left out of its
-        query's K. A query without positives has loss 0 and counts in the mean, unless `where` drops
-        it.
+        loss of NaN. A positive that `keys_where` or `exclude_self` excludes is left out of
+        several. As the only one it gives a loss of +inf. A query without positives has loss 0 and
+        counts in the mean, unless `where` drops it.
       exclude_self: True leaves key i out of the softmax of query i, where queries and keys are the
-        same vectors.
+        same vectors. It takes `positives`.
       symmetric: True gives the mean of the loss and of that from keys to queries, as CLIP does. It
         takes M = N keys, and neither `positives` nor `exclude_self` nor `keys_where`.
       keys_where: `(M,)` boolean, False for keys that count for no query.
@@ -119,6 +119,8 @@ def info_nce(
         raise ValueError(
             "symmetric must be False with positives, exclude_self or keys_where, got True"
         )
+    if exclude_self and positives is None:
+        raise ValueError("positives must be given where exclude_self=True, got None")
     if symmetric:
         both = queries, keys, temperature, max_logits_bytes, axis_name, where, weights, reduction
         return _both_ways(*both)
@@ -130,7 +132,7 @@ def info_nce(
     if exclude_self:
         if pairs.keys.shape[0] == 1:
             raise ValueError("keys must be two or more where exclude_self=True, got 1")
-        inputs = inputs._replace(further=(pairs.numbers,))
+        inputs = _with_other_keys(inputs, pairs)._replace(further=(pairs.numbers,))
     options = {"temperature": option("temperature", temperature, pairs.dtype)}
     head, shape = pairs.head(excludes=True), pairs.queries.shape[:1]
     arguments = (head,), shape, inputs, options, max_logits_bytes, reduction
@@ -140,9 +142,9 @@ def info_nce(
 def _with_positives(
     inputs: RowInputs, positives: Array, pairs: Pairs, exclude_self: bool
 ) -> RowInputs:
-    """The inputs with the number of one key for each query, or the numbers of several.
+    """The inputs with the index of one key for each query, or the indices of several.
 
-    Of several, those that do not count are left out.
+    Excluded positives of a query with several have share 0.
     """
     expect_integer("positives", positives)
     n, m = pairs.queries.shape[0], pairs.keys.shape[0]
@@ -151,16 +153,25 @@ def _with_positives(
     if positives.ndim == 1:
         y, valid = _classes.prepare_integer_labels("queries", positives, (n, m))
         return inputs._replace(labels=y, valid=valid)
-    counts = positives >= 0
+    counts = (positives >= 0) & (positives < m)
+    here = select(counts, positives, 0).astype(pairs.numbers.dtype)
     if pairs.keys_kept is not None:
-        counts &= jnp.take(pairs.keys_kept, positives, mode="clip")
+        counts &= jnp.take(pairs.keys_kept, here, mode="clip")
     if exclude_self:
-        counts &= positives != pairs.numbers[:, None]
+        counts &= here != pairs.numbers[:, None]
     counts = counts.astype(pairs.dtype)
     shares = counts / jnp.maximum(1, jnp.sum(counts, axis=1, keepdims=True))
     named = "queries", positives, shares, (n, m), inputs.kept
     y, probs, valid = _classes.prepare_label_probs(*named)
     return inputs._replace(labels=y, label_probs=probs, valid=valid)
+
+
+def _with_other_keys(inputs: RowInputs, pairs: Pairs) -> RowInputs:
+    """The inputs without the queries that have no key but their own."""
+    if pairs.keys_kept is None:
+        return inputs
+    own = jnp.take(pairs.keys_kept, pairs.numbers, mode="clip").astype(jnp.int32)
+    return inputs.only(jnp.sum(pairs.keys_kept, dtype=jnp.int32) > own)
 
 
 def _cross_entropy(z: tuple[Array, ...], inputs: RowInputs, options: Options) -> tuple[Array, None]:
@@ -195,7 +206,8 @@ def _both_ways(
     def losses_or_total(x: Array, y: Array) -> Array:
         """For queries x and keys y."""
         one = _pairs.prepare(x, y, where, weights, axis_name)
-        arguments = (one.head(excludes=True),), (n,), one.inputs._replace(labels=one.numbers)
+        one_head = replace(one.head(excludes=True), operand_dtype=head.operand_dtype)
+        arguments = (one_head,), (n,), one.inputs._replace(labels=one.numbers)
         rest = options, max_logits_bytes, reduction
         return _heads.losses_or_total(_cross_entropy, *arguments, *rest)[0]
 

@@ -52,10 +52,10 @@ HALF = Number(0, 0.5, "in [0, 0.5]")
 ANY = Number(-np.inf, np.inf, "a number", idle=0)
 NON_NEGATIVE = Number(0, np.inf, "at least 0", idle=0)
 SMOOTHING = FRACTION._replace(idle=0)
-POS_WEIGHT = NON_NEGATIVE._replace(idle=1)
+FACTOR = NON_NEGATIVE._replace(idle=1)
 MARGIN = Number(0, 1 - 2.0**-24, "in [0, 1)", idle=0)
 MIXTURE = FRACTION._replace(constants=(0.0, 1.0))
-TEMPERATURE = Number(_NORMAL, np.inf, "above 0 (2**-126 or more)", idle=1)
+TEMPERATURE = Number(_NORMAL, 2.0**126, "above 0 and finite (2**-126 to 2**126)", idle=1)
 SOFTCAP = Number(_NORMAL, 2.0**127, "above 0 and finite (2**-126 to 2**127)")
 
 
@@ -194,7 +194,7 @@ def _validate_array_like(name: str, value: Any) -> Any:
     dtype = jax.dtypes.canonicalize_dtype(value.dtype)
     if jnp.issubdtype(dtype, np.integer) and dtype != value.dtype:
         clipped = np.clip(value, np.iinfo(dtype).min, np.iinfo(dtype).max)
-        if name != "labels" and np.any(clipped != value):
+        if name not in ("labels", "positives") and np.any(clipped != value):
             raise ValueError(f"{name} must be floating to hold integers that {dtype} cannot")
         return clipped.astype(dtype)
     return value

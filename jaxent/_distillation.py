@@ -9,8 +9,8 @@ from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxent._declare import (
+    FACTOR,
     MIXTURE,
-    NON_NEGATIVE,
     SOFTCAP,
     TEMPERATURE,
     Constant,
@@ -32,7 +32,7 @@ from jaxent.core.softmax_divergence import softmax_kl
     softcap=SOFTCAP,
     target_softcap=SOFTCAP,
     temperature=TEMPERATURE,
-    label_weight=NON_NEGATIVE,
+    label_weight=FACTOR,
 )
 def linear_softmax_kl_divergence(
     features: ArrayLike,
@@ -130,7 +130,7 @@ def linear_softmax_kl_divergence(
     target_softcap=SOFTCAP,
     beta=MIXTURE,
     temperature=TEMPERATURE,
-    label_weight=NON_NEGATIVE,
+    label_weight=FACTOR,
 )
 def linear_softmax_jensen_shannon_divergence(
     features: ArrayLike,

@@ -49,6 +49,10 @@ class RowInputs(NamedTuple):
     label_probs: Any = None
     further: tuple[Any, ...] = ()  # what else a formula takes
 
+    def only(self, kept: Array) -> "RowInputs":
+        """The inputs with the rows outside of `kept` (N,) dropped as well."""
+        return self._replace(kept=kept if self.kept is None else self.kept & kept)
+
     @property
     def feature_mask(self) -> Array | None:
         """The mask of rows whose features count: kept rows with a valid label."""

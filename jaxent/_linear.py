@@ -169,7 +169,8 @@ def linear_softmax_focal_loss(
 ) -> Reduced:
     r"""Focal loss of a linear head: `softmax_focal_loss`, with logits for one chunk at a time.
 
-        ℓ = w_y (1 − p_y)^γ (−log p_y),  p = softmax(softcap(features · kernel + bias))
+        ℓ = w_y (1 − p_y)^γ (−log p_y),  p = softmax(softcap(features · kernel + bias) /
+        temperature)
 
     The gradient by the logits is that of `softmax_focal_loss`. The chain rule to features, kernel
     and bias is that of `linear_softmax_cross_entropy`.

@@ -8,6 +8,7 @@ statistics the formula uses. The others are not computed.
 from __future__ import annotations
 
 import inspect
+import math
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +26,7 @@ from jaxent._heads import Options, RowInputs
 from jaxent._inputs import fill_dropped
 from jaxent.core.chunked import KEPT_GRADIENTS, rows_of_a_chunk
 from jaxent.core.dtypes import widen
-from jaxent.core.mesh import AxisName, names_of, varying, varying_over
+from jaxent.core.mesh import AxisName, names_of, select, varying, varying_over
 from jaxent.core.rows import Rows
 from jaxent.core.statistics import STATISTICS, statistics
 from jaxent.core.stats import SoftmaxStats
@@ -56,24 +57,25 @@ def linear_softmax_loss(
 
     Use it for PPO, GRPO, an entropy bonus, or cross-entropy with numbers to log. Your formula needs
     no derivative rule. Reduced to a number it takes the three matrix products and the memory of
-    `linear_softmax_cross_entropy`. Statistics that the formula does not use are not computed.
+    `linear_softmax_cross_entropy`. Statistics that the formula does not use are not computed,
+    unless it is a jitted function.
 
     Args:
       formula: `formula(stats, *rows) -> losses`, called for one chunk of n flattened rows. `stats`
         is a `SoftmaxStats` whose fields have the shape `(n,)`. Each of `rows` has `(n,)` or
-        `(n, M)`, and the losses have `(n,)`. A loss must depend on its own row alone. What has a
-        value per row, labels included, goes through `rows`. The formula may close over other
-        arrays, traced ones too. Under `sharded`, and inside `jax.shard_map`, it must close over no
-        traced
-        array: broadcast one to a value per row, and pass it in `rows`. If the formula is the same
-        function object in every call, eager calls compile once.
+        `(n, M)`, and the losses have `(n,)`. A loss must depend on its own row alone. Pass every
+        array with a value per row in `rows`, labels too. The formula may close over other arrays,
+        traced ones too. Values that are not traced are constants of the compiled program. Under
+        `sharded`, and inside `jax.shard_map`, the formula must not close over a traced array:
+        broadcast it to the rows and pass it in `rows`. If the formula is the same function object
+        in every call, eager calls compile once.
       features: `(..., D)` floating.
       kernel: `(D, V)` floating, or `(V, D)` with `axis=0`.
       labels: `(...)` integers in [0, V), or floating distributions `(..., V)`.
       *rows: arrays `(...)` or `(..., M)`, the further arguments of the formula, such as advantages.
         Floating ones are differentiable.
       has_aux: True if the formula returns `(losses, aux)`, as for `jax.value_and_grad`. `aux` is a
-        tree of arrays `(n, ...)` of any dtype. They are not reduced and have no derivative.
+        tree of arrays `(n, ...)`. They are not reduced and have no derivative.
       label_probs: `(..., K)`, with labels `(..., K)`; see
         `softmax_cross_entropy_with_integer_labels`.
       bias: `(V,)` floating. A bias of −inf excludes a class.
@@ -135,8 +137,11 @@ def linear_softmax_loss(
     return of_formula(formula, has_aux, len(rows))(features, kernel, labels, *rows, **options)
 
 
-# The programs of each formula. They refer to it weakly, and live as long as it does.
-_PROGRAMS: weakref.WeakKeyDictionary[Formula, dict[Any, Any]] = weakref.WeakKeyDictionary()
+# A reference to each formula, and its programs. They refer to it weakly, and live as long as it
+# does.
+_PROGRAMS: weakref.WeakKeyDictionary[Formula, tuple[Any, dict[Any, Any]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def of_formula(formula: Formula, has_aux: bool, n: int) -> Callable[..., Any]:
@@ -146,9 +151,9 @@ def of_formula(formula: Formula, has_aux: bool, n: int) -> Callable[..., Any]:
     if not isinstance(has_aux, bool):
         raise TypeError(f"has_aux must be True or False, got {has_aux!r}")
     try:
-        programs, refer = _PROGRAMS.setdefault(formula, {}), weakref.ref(formula)
+        refer, programs = _PROGRAMS.setdefault(formula, (weakref.ref(formula), {}))
     except TypeError:  # such an object has no weak reference or no hash
-        programs, refer = {}, lambda: formula
+        refer, programs = (lambda: formula), {}
     if (has_aux, n) not in programs:
         programs[has_aux, n] = _declared(refer, has_aux, n)
     return programs[has_aux, n]
@@ -163,7 +168,7 @@ def _declared(refer: Callable[[], Any], has_aux: bool, n: int) -> Callable[..., 
         for name, x in zip(names, given, strict=True):
             _expect_rows(name, x, head.shape)
         kept = head.inputs.kept
-        further = tuple(fill_dropped(_heads.flat(x, head.shape), kept, 0) for x in given)
+        further = tuple(fill_dropped(_heads.flat(x, head.shape), kept, 1) for x in given)
         head = head._replace(inputs=head.inputs._replace(further=further))
         losses, captured = _traced(refer(), has_aux, head, max_logits_bytes)
         options = {"captured": captured}
@@ -212,8 +217,8 @@ def _traced(
     for x in captured:
         if varying(x) != axes:
             raise ValueError(
-                "formula must refer to no traced array that is replicated in a jax.shard_map:"
-                f" pass it behind labels, with a value for each row, got {x}"
+                "formula must close over no traced array that is replicated in a jax.shard_map:"
+                f" broadcast it to the rows, and pass it after labels, got {x}"
             )
     # The derivative rule keeps the jaxpr, which must hold no tracer: arguments replace them.
     evaluate = partial(jax.core.eval_jaxpr, closed.jaxpr)
@@ -247,6 +252,19 @@ def _expect_result(result: Any, has_aux: bool, size: int) -> None:
             )
 
 
+# What a formula receives in a row whose result is not used. It is an ordinary row, lest a
+# derivative of the formula be infinite there: 0 times it would be NaN.
+_EQUAL_CLASSES = {
+    "max": 0.0,
+    "rest": 1.0,
+    "nll": math.log(2),
+    "miss": 0.5,
+    "sum_nll": 2 * math.log(2),
+    "entropy": math.log(2),
+    "predicted": 0,
+}
+
+
 def _losses(
     jaxpr: Any,
     traced: tuple[bool, ...],
@@ -262,10 +280,24 @@ def _losses(
     """The losses and auxiliary arrays of the formula that `_traced` has made a jaxpr of."""
     rows = rows if inputs.kept is None else rows.only(inputs.kept)
     stats = statistics(rows, _labelled.target(rows, inputs), inputs.valid, used)
+    ordinary = inputs.feature_mask
+    if ordinary is not None:
+        filled = {n: select(ordinary, getattr(stats, n), x) for n, x in _EQUAL_CLASSES.items()}
+        stats = SoftmaxStats(**filled)
     captured = iter(options["captured"])
     consts = [
         next(captured).astype(x) if moves else x for x, moves in zip(constants, traced, strict=True)
     ]
     flat = jax.core.eval_jaxpr(jaxpr, (), *consts, *jax.tree.leaves((stats, inputs.further)))
     result = jax.tree.unflatten(tree, flat)
-    return result if has_aux else (result, None)
+    if not has_aux:
+        return result, None
+    losses, aux = result
+    return losses, jax.tree.map(partial(_nan_outside, inputs.valid), aux)
+
+
+def _nan_outside(valid: Array | None, x: Array) -> Array:
+    """Floating numbers of rows, NaN where the label is no class."""
+    if valid is None or not jnp.issubdtype(x.dtype, jnp.floating):
+        return x
+    return select(valid.reshape(-1, *[1] * (x.ndim - 1)), x, jnp.nan)

@@ -47,7 +47,7 @@ def softmax_log_probs(
       reduction: see `jaxent`. "sum" gives the log-probability of all rows together.
 
     Returns:
-      `(...)` in nats, at most 0, and 0 in dropped rows. Or the result of `reduction`.
+      `(...)` in nats, and 0 in dropped rows. Or the result of `reduction`.
 
     Raises: as `softmax_cross_entropy_with_integer_labels`.
 
@@ -119,7 +119,7 @@ def linear_softmax_log_probs(
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, at most 0, and 0 in dropped rows. Or the result of `reduction`.
+      `(...)` in nats, and 0 in dropped rows. Or the result of `reduction`.
 
     Raises, Numerics, Differentiable: as `linear_softmax_cross_entropy`.
 

@@ -41,7 +41,7 @@ class Pairs(NamedTuple):
             keys = jnp.zeros((1, keys.shape[1]), keys.dtype)  # a softmax needs a class
         elif kept is not None:
             keys = select(kept[:, None], keys, jnp.zeros((), keys.dtype))
-            # A softmax needs a class. If no key counts, no row does, so all keys may stay.
+            # A softmax needs a class. If no key counts, all rows are dropped, so all keys may stay.
             bias = select(kept | ~jnp.any(kept), 0, -jnp.inf).astype(self.dtype)
         return Head(self.queries, keys, bias if excludes else None, 0, operand_dtype)
 
@@ -83,6 +83,8 @@ def prepare(
     if axis_name is not None:
         keys = jnp.asarray(lax.all_gather(keys, axis_name, tiled=True))
         kept = None if kept is None else lax.all_gather(kept, axis_name, tiled=True)
+    if keys_where is not None and kept is not None:
+        inputs = inputs.only(jnp.broadcast_to(jnp.any(kept), (n,)))
     return Pairs(queries, keys, kept, inputs, numbers)
 
 

@@ -7,7 +7,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent import _classes
-from jaxent._declare import FRACTION, HALF, NON_NEGATIVE, POS_WEIGHT, Axis, Reduction, loss
+from jaxent._declare import FACTOR, FRACTION, HALF, NON_NEGATIVE, Axis, Reduction, loss
 from jaxent._inputs import fill_dropped, number, option, per_class_option, prepare_elements
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.dtypes import compute_dtype, widen_both
@@ -18,7 +18,7 @@ from jaxent.core.probability import complement_cost, cost, label_prob, take_labe
 from jaxent.core.xlogy import clip
 
 
-@loss(epsilon=HALF, pos_weight=POS_WEIGHT)
+@loss(epsilon=HALF, pos_weight=FACTOR)
 def binary_cross_entropy(
     probs: ArrayLike,
     labels: ArrayLike,

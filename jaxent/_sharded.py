@@ -44,9 +44,9 @@ def sharded(
 
     Use it to train a large vocabulary, or a large contrastive batch, on many devices. No logits
     cross the mesh. Each device computes the logits of its own rows and classes, one chunk of rows
-    at a time. The devices along `vocab_axis` all-reduce a few numbers per row, and once the
-    gradient of the features. The devices along `data_axis` all-reduce the gradient of the kernel
-    once. A contrastive loss all-gathers the keys.
+    at a time. The devices along `vocab_axis` all-reduce a few numbers per row for each chunk. They
+    all-reduce the gradient of the features once. The devices along `data_axis` all-reduce the
+    gradient of the kernel once. A contrastive loss all-gathers the keys.
 
     Args:
       loss: any of jaxent whose name begins with `linear_`, or `info_nce`, or `siglip_loss`.
@@ -114,10 +114,12 @@ def _sharded(
     signature = inspect.signature(loss)
     parameters = signature.parameters
     first = next(iter(parameters), None)
-    if "axis_name" not in parameters or first not in ("features", "queries"):
+    of_jaxent = hasattr(loss, "numbers")
+    if not (of_jaxent and "axis_name" in parameters and first in ("features", "queries")):
         raise TypeError(
             "loss must be a loss of a linear head or a contrastive loss of jaxent, got"
-            f" {getattr(loss, '__name__', loss)!r}. Other losses take sharded arrays as they are"
+            f" {getattr(loss, '__name__', loss)!r}. Other losses take sharded arrays as they are,"
+            " and options go to the function that sharded returns"
         )
     axis_name = vocab_axis if first == "features" else data_axis
 
@@ -125,6 +127,8 @@ def _sharded(
         arrays = {n: x for n, x in arguments.items() if isinstance(x, Array)}
         fixed = {n: x for n, x in arguments.items() if n not in arrays and n != "reduction"}
         reduction = arguments.get("reduction", "none")
+        if first == "queries":
+            _expect_pairs(arrays, fixed)
         axes = _axes_of_arrays(arrays, fixed, data_axis, vocab_axis, feature_axis)
         specs = {n: _partition_spec(n, x, mesh, axes[n]) for n, x in arrays.items()}
         options = fixed | {"axis_name": axis_name}
@@ -190,15 +194,29 @@ def _axes_of_arrays(
         else:
             axes[name] = (data_axis,)
     labels = arrays.get("labels")
-    if labels is not None and jnp.issubdtype(labels.dtype, jnp.floating):
+    if (
+        labels is not None
+        and jnp.issubdtype(labels.dtype, jnp.floating)
+        and labels.ndim == arrays["features"].ndim
+    ):
         axes["labels"] = (data_axis, *[None] * (labels.ndim - 2), vocab_axis)
     return axes
+
+
+def _expect_pairs(arrays: Mapping[str, Array], fixed: Mapping[str, Any]) -> None:
+    """Checks that a device which has a query has the key of the same index."""
+    n, m = (arrays[name].shape[0] for name in ("queries", "keys"))
+    if n != m and ("positives" not in arrays or fixed.get("exclude_self")):
+        raise ValueError(
+            f"keys must have the {n} rows of queries on a mesh, where key i belongs to query i,"
+            f" got {m}. Of more keys, pass the indices of the positives"
+        )
 
 
 def _validate_mesh_axes(
     mesh: Mesh, data_axis: AxisName, vocab_axis: AxisName, feature_axis: AxisName
 ) -> None:
-    """Checks that no axis shards both rows and classes, and that rows share the features' axes."""
+    """Checks that no axis shards both rows and classes, and that features share axes of rows."""
     axes = {"data_axis": data_axis, "vocab_axis": vocab_axis, "feature_axis": feature_axis}
     for argument, axis in axes.items():
         if not names_of(axis) <= set(mesh.axis_names):

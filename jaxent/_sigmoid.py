@@ -7,10 +7,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxent._declare import (
+    FACTOR,
     FRACTION,
     MARGIN,
     NON_NEGATIVE,
-    POS_WEIGHT,
     SMOOTHING,
     Reduction,
     loss,
@@ -25,7 +25,7 @@ from jaxent.core.labels import smooth
 from jaxent.core.lower import second_pass, total
 
 
-@loss(pos_weight=POS_WEIGHT, label_smoothing=SMOOTHING)
+@loss(pos_weight=FACTOR, label_smoothing=SMOOTHING)
 def sigmoid_binary_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -191,7 +191,8 @@ def sigmoid_asymmetric_loss(
       >>> print(jaxent.sigmoid_asymmetric_loss(logits, jnp.array([1, 0, 0])))
       [0.1269 0.8464 0. ]
 
-    Numerics: as `sigmoid_focal_loss`.
+    Numerics: as `sigmoid_focal_loss` for m = 0. For m > 0 a negative of probability 1 has the loss
+    −(1 − m)^γ₋ log m, and the gradient 0.
 
     Differentiable: as `sigmoid_binary_cross_entropy`; by `gamma_pos`, `gamma_neg` and `margin` too.
 

@@ -114,7 +114,8 @@ def softmax_jensen_shannon_divergence(
       reduction: see `jaxent`.
 
     Returns:
-      `(...)` in nats, at least 0, or the result of `reduction`. For 0 < β < 1 it is finite.
+      `(...)` in nats, at least 0, or the result of `reduction`. As an array, β in [0, 1] gives a
+      finite number.
 
     Raises: as `softmax_kl_divergence`; ValueError for a β outside of [0, 1].
 

@@ -52,7 +52,7 @@ def prepare_heads(
 
 
 class RowArguments(NamedTuple):
-    """What a loss is told about its rows."""
+    """Shape, mask, weights and labels of the rows."""
 
     shape: tuple[int, ...]
     where: ArrayLike | None

@@ -1,6 +1,7 @@
 """Contrastive losses as their papers write them, in NumPy's float64, and wrong arguments."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -162,14 +163,65 @@ def test_a_query_without_any_other_key():
     )
     assert got[3] == 0
     assert np.all(np.isfinite(got))
+    positives = np.full((N, 1), 3)
+    options = {"temperature": 0.5, "exclude_self": True, "keys_where": alone}
+    losses = jaxent.info_nce(x, x, positives=positives, **options)
+    mean = jaxent.info_nce(x, x, positives=positives, reduction="mean", **options)
+    np.testing.assert_allclose(mean, losses.sum() / (N - 1))
+
+
+@pytest.mark.parametrize("positives", [None, np.arange(N), np.arange(N)[:, None]])
+def test_queries_without_a_key_are_dropped(positives):
+    options = {"temperature": 0.5, "keys_where": np.zeros(N, bool), "positives": positives}
+
+    def mean(q, k):
+        return jaxent.info_nce(q, k, reduction="mean", **options)
+
+    value, gradients = jax.value_and_grad(mean, (0, 1))(*narrow(QUERIES, KEYS))
+    assert value == 0
+    for gradient in gradients:
+        np.testing.assert_array_equal(gradient, 0)
+
+
+def test_the_only_positive_is_no_key():
+    kept = np.arange(N) != 4
+    for positives in (None, np.arange(N)):
+        got = jaxent.info_nce(
+            *narrow(QUERIES, KEYS), temperature=0.5, keys_where=kept, positives=positives
+        )
+        np.testing.assert_array_equal(np.isposinf(got), ~kept)
 
 
 def test_a_positive_that_is_no_key():
     q, k = narrow(QUERIES, KEYS)
-    for positives in (np.arange(N) + (np.arange(N) == 4) * N, np.full((N, 2), -2)):
-        got = jaxent.info_nce(q, k, temperature=0.5, positives=positives)
-        wrong = (positives.reshape(N, -1) < -1) | (positives.reshape(N, -1) >= N)
-        np.testing.assert_array_equal(np.isnan(got), wrong.any(axis=1))
+    here = np.arange(N)
+    for positives, wrong in (
+        (here + (here == 4) * N, here == 4),
+        (here - (here == 0), here == 0),
+        (here + (here == 4) * 2**40, here == 4),
+        (here.astype(np.int8) - np.int8(2), here < 2),
+        (np.full((N, 2), -2), here >= 0),
+        (np.full((N, 2), -1), here < 0),
+        (np.stack([here, here + (here == 4) * 2**40], 1), here == 4),
+    ):
+
+        def losses(q, k, positives=positives):
+            return jaxent.info_nce(q, k, temperature=0.5, positives=positives)
+
+        np.testing.assert_array_equal(np.isnan(losses(q, k)), wrong)
+        gradient = jax.grad(lambda q, k, f=losses: jnp.nansum(f(q, k)))(q, k)
+        np.testing.assert_array_equal(gradient[wrong], 0)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32", "int64"])
+def test_positives_of_any_integer_dtype(dtype):
+    x = narrow(QUERIES)[0]
+    positives = np.stack([np.arange(N), (np.arange(N) + 1) % N], 1)
+    options = {"temperature": 0.5, "exclude_self": True, "keys_where": np.arange(N) != 3}
+    got, want = (
+        jaxent.info_nce(x, x, positives=y, **options) for y in (positives.astype(dtype), positives)
+    )
+    np.testing.assert_array_equal(got, want)
 
 
 def test_both_ways_are_the_same_in_one_chunk_and_in_several():
@@ -189,6 +241,17 @@ def test_both_ways_are_the_same_in_one_chunk_and_in_several():
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), got, want)
 
 
+def test_both_ways_in_several_chunks_multiply_16_bits():
+    def total(q, k):
+        return jaxent.info_nce(q, k, temperature=0.5, symmetric=True, reduction="mean", **CHUNKS)
+
+    arrays = (jnp.asarray(x, jnp.bfloat16) for x in (QUERIES, KEYS))
+    lowered = jax.jit(total).trace(*arrays).lower(lowering_platforms=("tpu",)).as_text()
+    operands = re.findall(r"dot_general.* : \((tensor<[^>]*>), (tensor<[^>]*>)\)", lowered)
+    assert operands
+    assert all(x.endswith("xbf16>") for pair in operands for x in pair)
+
+
 def test_both_ways_take_three_products_in_one_chunk():
     def total(q, k):
         return jaxent.info_nce(q, k, temperature=0.5, symmetric=True, reduction="mean")
@@ -206,6 +269,7 @@ def test_both_ways_take_three_products_in_one_chunk():
         ({"keys_where": np.ones(3, bool)}, ValueError, r"keys_where must have the shape \(9,\)"),
         ({"keys_where": np.ones(N)}, TypeError, "keys_where must be boolean"),
         ({"exclude_self": 1}, TypeError, "exclude_self must be True or False"),
+        ({"exclude_self": True}, ValueError, "positives must be given where exclude_self=True"),
         ({"symmetric": True, "exclude_self": True}, ValueError, "symmetric must be False with"),
         ({"axis_name": "nowhere"}, ValueError, "axis_name must name an axis"),
     ],
@@ -217,4 +281,9 @@ def test_wrong_arguments(options, error, message):
 
 def test_one_key_cannot_be_left_out():
     with pytest.raises(ValueError, match="keys must be two or more where exclude_self=True"):
-        jaxent.info_nce(*narrow(QUERIES[:1], KEYS[:1]), temperature=0.5, exclude_self=True)
+        jaxent.info_nce(
+            *narrow(QUERIES[:1], KEYS[:1]),
+            temperature=0.5,
+            positives=np.zeros(1, int),
+            exclude_self=True,
+        )

@@ -1,5 +1,6 @@
 """A loss of the user's own on a head: what it closes over, what it costs, what it may return."""
 
+import functools
 import gc
 import weakref
 
@@ -72,7 +73,7 @@ class TestWhatAFormulaRefersTo:
         def total(factor):
             return loss(lambda stats: factor * stats.nll, X[:8], W, Y[:8], reduction="sum")
 
-        with pytest.raises(ValueError, match="pass it behind labels"):
+        with pytest.raises(ValueError, match="pass it after labels"):
             jax.jit(total)(1.5)
 
     def test_leaks_nowhere(self):
@@ -147,6 +148,49 @@ class TestByProducts:
         np.testing.assert_array_equal(jax.grad(of_aux)(X), 0)
 
 
+class TestRowsWhoseLossIsNotUsed:
+    """Dropped ones, and those whose label is no class, have no share in any derivative."""
+
+    @pytest.mark.parametrize("reduction", ["none", "sum"])
+    @pytest.mark.parametrize("way", ["where", "label"])
+    def test_in_what_a_formula_closes_over_and_takes(self, way, reduction):
+        kept = np.arange(N) != 2
+
+        def total(labels, kept, x, rows, factor, temperature, **options):
+            def formula(stats, rows):
+                risky = jnp.log(stats.nll) / stats.entropy + jnp.sqrt(stats.miss / stats.rest)
+                return factor * risky / rows
+
+            losses = jaxent.linear_softmax_loss(
+                formula, x, W, labels, rows, temperature=temperature, **options, **BUDGET
+            )
+            return jnp.sum(losses, where=True if losses.ndim == 0 else kept)
+
+        def gradients(x, rows, labels, kept, **options):
+            loss = functools.partial(total, labels, kept, **options)
+            return jax.grad(loss, (0, 1, 2, 3))(x, rows, jnp.float32(1.5), jnp.float32(0.7))
+
+        want = gradients(X[kept], FACTORS[kept], Y[kept], kept[kept], reduction=reduction)
+        if way == "where":
+            rows = np.where(kept, FACTORS, 0)
+            got = gradients(X, rows, Y, kept, where=kept, reduction=reduction)
+        else:
+            wrong = np.where(kept, Y, -1)
+            got = gradients(X, FACTORS, wrong, kept, reduction="none")
+        close((got[0][kept], got[1][kept], *got[2:]), want)
+        np.testing.assert_array_equal(got[0][~kept], 0)
+        np.testing.assert_array_equal(got[1][~kept], 0)
+
+    def test_auxiliary_numbers_of_a_label_that_is_no_class(self):
+        losses, aux = jaxent.linear_softmax_loss(
+            lambda stats: (stats.nll, (stats.entropy, stats.predicted)),
+            *(X, W, np.where(np.arange(N) == 2, CLASSES, Y)),
+            has_aux=True,
+        )
+        for x in (losses, aux[0]):
+            np.testing.assert_array_equal(np.isnan(x), np.arange(N) == 2)
+
+
 class TestCost:
     def reductions(self, formula):
         def loss(x, W):
@@ -192,6 +236,27 @@ class TestCost:
         jax.clear_caches()
         gc.collect()
         assert alive() is None
+
+
+class Scale:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, stats):
+        return self.factor * stats.nll
+
+    method = __call__
+
+
+def test_a_method_whose_first_object_is_gone():
+    """Bound methods are equal, and each is an object of its own."""
+    scale = Scale(2.0)
+    kept = scale.method
+    want = 2 * jaxent.linear_softmax_cross_entropy(X, W, Y)
+    np.testing.assert_allclose(jaxent.linear_softmax_loss(kept, X, W, Y), want, rtol=1e-6)
+    for rows in (5, 7):
+        got = jaxent.linear_softmax_loss(scale.method, X[:rows], W, Y[:rows])
+        np.testing.assert_allclose(got, want[:rows], rtol=1e-6)
 
 
 class Callable:

@@ -114,6 +114,10 @@ class TestJensenShannon:
         divergence = jaxent.softmax_jensen_shannon_divergence
         np.testing.assert_array_equal(divergence(z, t, beta=0), jaxent.softmax_kl_divergence(z, t))
         np.testing.assert_array_equal(divergence(z, t, beta=1), jaxent.softmax_kl_divergence(t, z))
+        # As arrays they are weights of both terms, one of which is 0.
+        apart = np.float32([[0, 20, -np.inf]]), np.float32([[20, 0, 0]])
+        for beta in (0, 1):
+            np.testing.assert_array_equal(divergence(*apart, beta=np.float32(beta)), 0)
         # Over β the divergence tends to the first of them.
         near = divergence(z, t, beta=1e-3) / 1e-3
         np.testing.assert_allclose(near, jaxent.softmax_kl_divergence(z, t), rtol=1e-2)

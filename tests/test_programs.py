@@ -12,9 +12,11 @@ import pytest
 from jax import export
 from jax.experimental import checkify
 
+from jaxent._declare import numbers_of
 from tests import makers
 from tests.cases import CASES, PLAIN
 from tests.laws import (
+    MAIN,
     by_floats,
     every_total,
     of_every,
@@ -27,6 +29,12 @@ from tests.totals import TOTALS
 
 # Python numbers at which an option does nothing.
 IDLE = {"label_smoothing": 0.0, "z_loss": 0, "temperature": 1.0, "pos_weight": 1}
+IDLE_OPTIONS = [
+    pytest.param(case, name, number.idle, id=f"{case.name}, {name}")
+    for case in MAIN
+    for name, number in numbers_of(case.loss).items()
+    if name in case.keywords and number.idle is not None
+]
 # Plain calls of losses that have such options.
 WITHOUT_THEM = [
     case
@@ -42,6 +50,17 @@ def test_an_option_at_the_number_where_it_does_nothing_is_absent(case):
     arrays = case.make((3,), np.float32)
     lower = jax.jit(case.function).lower(*arrays).as_text()
     assert jax.jit(functools.partial(case.function, **idle)).lower(*arrays).as_text() == lower
+
+
+@pytest.mark.parametrize(("case", "name", "idle"), IDLE_OPTIONS)
+def test_an_option_is_the_same_as_a_number_and_as_an_array(case, name, idle):
+    arrays = list(case.make((3,), np.float32))
+    i = len(arrays) - len(case.keywords) + case.keywords.index(name)
+
+    def losses(option):
+        return case.function(*arrays[:i], option, *arrays[i + 1 :])
+
+    np.testing.assert_allclose(losses(float(idle)), losses(np.float32(idle)), rtol=2e-6, atol=1e-7)
 
 
 @pytest.fixture

@@ -60,6 +60,39 @@ def every_loss_on_a_mesh():
     }
 
 
+@pytest.mark.parametrize("loss", [jaxent.info_nce, jaxent.siglip_loss])
+def test_more_keys_than_queries_need_positives(loss):
+    mesh = meshes.mesh_of((2,))
+    x, keys = np.ones((8, 4), np.float32), np.ones((12, 4), np.float32)
+    options = {"temperature": 0.5} if loss is jaxent.info_nce else {"scale": 1.0, "bias": 0.0}
+    on_mesh = jaxent.sharded(loss, mesh=mesh, data_axis="data")
+    with pytest.raises(ValueError, match="keys must have the 8 rows of queries on a mesh"):
+        on_mesh(x, keys, **options)
+
+
+def test_positives_among_more_keys_than_queries():
+    rng = np.random.default_rng(0)
+    x, keys = (rng.normal(size=(n, 4)).astype(np.float32) for n in (8, 12))
+    on_mesh = jaxent.sharded(jaxent.info_nce, mesh=meshes.mesh_of((2,)), data_axis="data")
+    options = {"temperature": 0.5, "positives": rng.integers(0, 12, 8)}
+    np.testing.assert_allclose(
+        on_mesh(x, keys, **options), jaxent.info_nce(x, keys, **options), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        functools.partial(linear, reduction="mean"),
+        lambda features, kernel, labels, *, axis_name=None: features,
+        jaxent.softmax_entropy,
+    ],
+)
+def test_what_is_no_loss_of_a_head(loss):
+    with pytest.raises(TypeError, match="loss must be a loss of a linear head or a contrastive"):
+        jaxent.sharded(loss, mesh=meshes.mesh_of((2,)), data_axis="data")
+
+
 @pytest.mark.parametrize(
     ("reduction", "kind"),
     [

@@ -1,6 +1,6 @@
 """The table of losses whose rows belong together: reduced to a number, or each other's negatives.
 
-The gradients of a number are made with its value, which the losses per row do not do.
+A reduced loss computes its gradients together with its value. Losses per row do not.
 """
 
 import functools

@@ -36,7 +36,7 @@ from jaxent.core.tangents import added, along_moving, moves, restricted
 
 T = TypeVar("T")
 _TILE = 8
-# The residuals of reverse mode besides the arguments. Row statistics are none of them: to keep
+# The residuals of reverse mode besides the arguments. Row statistics are not among them: to save
 # those of a chunk would compute its logits once more.
 _GRADIENTS = "jaxent gradients"
 KEPT_GRADIENTS = jax.checkpoint_policies.save_only_these_names(_GRADIENTS)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxent.core.lower import power
 from jaxent.core.mesh import select
 from jaxent.core.tangents import along
 from jaxent.core.xlogy import weigh
@@ -17,7 +18,7 @@ def focal(ce: Array, miss: Array, gamma: Array | None) -> Array:
 @jax.custom_jvp
 def _focal(ce: Array, miss: Array, gamma: Array) -> Array:
     # An infinite loss stays infinite, even where the power of `miss` underflows to 0.
-    return select(jnp.isinf(ce), ce, _raised(miss, gamma) * ce)
+    return select(jnp.isinf(ce), ce, power(miss, gamma) * ce)
 
 
 def _focal_jvp(primals, tangents):
@@ -33,17 +34,7 @@ _focal.defjvp(_focal_jvp, symbolic_zeros=True)
 
 def _power(miss: Array, n: Array) -> Array:
     """miss^n. At miss = 0 it has no derivative, and is 0 for n ≠ 0, negative n included."""
-    return select(miss > 0, _raised(select(miss > 0, miss, 1), n), (n == 0).astype(miss.dtype))
-
-
-def _raised(base: Array, n: Array) -> Array:
-    """base^n, as the square of base^(n/2).
-
-    XLA multiplies for an exponent of 1, 2 or 3 that it knows, and takes a root for 1/2. Any other
-    power takes ten times as long. The square adds 4, the usual exponent of negatives.
-    """
-    root = base ** (n / 2)
-    return root * root
+    return select(miss > 0, power(select(miss > 0, miss, 1), n), (n == 0).astype(miss.dtype))
 
 
 @jax.custom_jvp
@@ -57,7 +48,7 @@ def _scaled(ce: Array, miss: Array, n: Array) -> Array:
     base = select(miss > 0, miss, 1)
     # ce ≥ miss, so their ratio takes care of one power of a tiny miss. The other n powers are the
     # derivative by ce, and are computed once for both.
-    scaled = _raised(base, n) * (ce / base)
+    scaled = power(base, n) * (ce / base)
     bounded = scaled < float(jnp.finfo(scaled.dtype).max) * 2**-20
     return select((miss > 0) & bounded, scaled, 0)
 

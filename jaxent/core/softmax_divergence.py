@@ -113,9 +113,20 @@ def _logs_over_mixture(x: Array, beta: Array) -> tuple[Array, Array]:
     # Beyond this bound one of p and t is 0 beside the other.
     bound = 80 if x.dtype == jnp.float32 else 700
     x = jnp.clip(x, -bound, bound)
-    u, v = beta * jnp.expm1(x), (1 - beta) * jnp.expm1(-x)
-    everywhere = jnp.ones_like(x, bool)
-    return -log_of_sum(1 + u, u, everywhere), -log_of_sum(1 + v, v, everywhere)
+    small = jnp.exp(-jnp.abs(x))
+    a = _log_of_mean(beta, beta * jnp.expm1(x), small)
+    b = _log_of_mean(1 - beta, (1 - beta) * jnp.expm1(-x), small)
+    return -a, -b
+
+
+def _log_of_mean(share: Array, u: Array, small: Array) -> Array:
+    """log((1 − share) + share · e^x), given u = share (e^x − 1) and e^−|x|.
+
+    Where e^x is near 1, it is log(1 + u). Where both terms are small, so is 1 + u, which would
+    cancel. There e^x is e^−|x|.
+    """
+    near = u > -0.5
+    return log_of_sum(select(near, 1 + u, (1 - share) + share * small), u, near)
 
 
 def _consistent(rows: Rows, target_rows: Rows) -> tuple[Array, Array, Array]:

@@ -6,7 +6,7 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxent.core.mesh import select
+from jaxent.core.mesh import select, varying, varying_over
 from jaxent.core.rows import Rows
 from jaxent.core.stats import SoftmaxSums, WeightedSums
 from jaxent.core.xlogy import clip, xlogy
@@ -88,8 +88,10 @@ def spread(z: Array, y: Array, probs: Array) -> Array:
 
 def scattered(z: Array, y: Array, probs: Array) -> Array:
     """`spread` by additions to an array of zeros."""
-    here = (*jnp.indices(y.shape, sparse=True)[:-1], select(y < 0, z.shape[-1], y))
-    return jnp.zeros(z.shape, probs.dtype).at[here].add(probs, mode="drop")
+    rows = [lax.broadcasted_iota(jnp.int32, y.shape, axis) for axis in range(y.ndim - 1)]
+    here = (*rows, select(y < 0, z.shape[-1], y))
+    zeros = varying_over(varying((z, y, probs)), jnp.zeros(z.shape, probs.dtype))
+    return zeros.at[here].add(probs, mode="drop")
 
 
 def is_label(x: Array, y: Array) -> Array:
