@@ -83,7 +83,7 @@ def prepare(
     if axis_name is not None:
         keys = jnp.asarray(lax.all_gather(keys, axis_name, tiled=True))
         kept = None if kept is None else lax.all_gather(kept, axis_name, tiled=True)
-    if keys_where is not None and kept is not None:
+    if kept is not None:
         inputs = inputs.only(jnp.broadcast_to(jnp.any(kept), (n,)))
     return Pairs(queries, keys, kept, inputs, numbers)
 

@@ -209,7 +209,7 @@ def _expect_pairs(arrays: Mapping[str, Array], fixed: Mapping[str, Any]) -> None
     if n != m and ("positives" not in arrays or fixed.get("exclude_self")):
         raise ValueError(
             f"keys must have the {n} rows of queries on a mesh, where key i belongs to query i,"
-            f" got {m}. Of more keys, pass the indices of the positives"
+            f" got {m}. info_nce takes more keys with positives, without exclude_self"
         )
 
 

@@ -239,7 +239,7 @@ def test_vmap_of_gradients_and_hessians(case):
         return jax.grad(total)(x), jnp.tensordot(jax.hessian(total)(x), u, u.ndim)
 
     want = stack([along_u(*arrays) for arrays in batches])
-    check(mapped(*stack(batches)), want, rtol=1e-11, atol=1e-13)
+    check(mapped(*stack(batches)), want, rtol=1e-12, atol=1e-14)
 
 
 @losses_in_turn
