@@ -44,13 +44,18 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     reading = parser.add_mutually_exclusive_group()
     add = reading.add_argument
     add("--from", dest="source", type=results_of, metavar="FILE", help="print results of a file")
-    add("--readme", type=results_of, metavar="FILE", help="write results of a file to README.md")
+    add(
+        "--page",
+        type=results_of,
+        metavar="FILE",
+        help="write results of a file to docs/benchmarks.md",
+    )
     add("--compare", nargs=2, type=results_of, metavar=("OLD", "NEW"), help="print what changed")
     chosen = parser.parse_args(argv)
     parts = chosen.loss.split(",")
     chosen.loss = [case for case in CASES if any(part in case.name for part in parts)]
     if not (
-        chosen.source is not None or chosen.readme is not None or chosen.compare or cells(chosen)
+        chosen.source is not None or chosen.page is not None or chosen.compare or cells(chosen)
     ):
         parser.error("no case has such a name and shape; linear heads take sizes like 64x32x1000")
     return chosen
@@ -102,8 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         changed = results.changes(*chosen.compare)
         print(changed.to_string(index=False) if len(changed) else "no change beyond the spread")
         return 0
-    if chosen.readme is not None:
-        results.rewrite(results.README, chosen.readme)
+    if chosen.page is not None:
+        results.rewrite(results.PAGE, chosen.page)
         return 0
     if chosen.source is not None:
         found = chosen.source

@@ -1,4 +1,4 @@
-"""Measurements: the file that keeps them, how two files differ, and the README's section.
+"""Measurements: the file that keeps them, how two files differ, and the page of benchmarks.
 
 A file has a header and one line for each contestant of a case, mode, shape and dtype:
 
@@ -24,8 +24,8 @@ import jax
 import pandas as pd
 
 CELL = ["loss", "mode", "shape", "dtype"]
-README = Path(__file__).parents[1] / "README.md"
-BEGIN = "<!-- measured: written by `python -m bench --readme FILE` -->"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+BEGIN = "<!-- measured: written by `python -m bench --page FILE` -->"
 END = "<!-- end of what was measured -->"
 IN_WORDS = {
     "grad": "the mean and its gradient, compiled",
@@ -136,14 +136,14 @@ def behind(found: pd.DataFrame) -> pd.Series:
     return means[means < 1]
 
 
-def rewrite(readme: Path, found: pd.DataFrame) -> None:
+def rewrite(page: Path, found: pd.DataFrame) -> None:
     """Replaces the text between the markers."""
-    text = readme.read_text()
+    text = page.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{readme} needs the markers {BEGIN} and {END}, each once")
+        raise ValueError(f"{page} needs the markers {BEGIN} and {END}, each once")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    readme.write_text(f"{before}{BEGIN}\n\n{section(found)}\n\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{section(found)}\n\n{END}{after}")
 
 
 def section(found: pd.DataFrame) -> str:

@@ -1,23 +1,23 @@
 """The cross-entropy family of losses as pure JAX functions.
 
-Binary logits          sigmoid_binary_cross_entropy  sigmoid_focal_loss
-                       sigmoid_asymmetric_loss
-Class logits           softmax_cross_entropy  softmax_cross_entropy_with_integer_labels
-                       softmax_focal_loss  poly_loss_cross_entropy  softmax_log_probs
-Probabilities          binary_cross_entropy  binary_focal_cross_entropy
-                       categorical_cross_entropy  categorical_cross_entropy_with_integer_labels
-Two distributions      softmax_kl_divergence  softmax_jensen_shannon_divergence
-                       kl_divergence  kl_divergence_with_log_targets
-                       generalized_kl_divergence  jensen_shannon_divergence
-Entropy                softmax_entropy  sigmoid_entropy  entropy  self_information
-Regression             squared_error
-Large vocabularies     linear_softmax_cross_entropy  linear_softmax_focal_loss
-                       linear_softmax_log_probs  linear_softmax_kl_divergence
-                       linear_softmax_jensen_shannon_divergence
-On a mesh              sharded
-Contrastive            info_nce  siglip_loss
-Your own loss          softmax_stats  linear_softmax_stats  SoftmaxStats
-                       linear_softmax_loss  reduce_losses
+    Binary logits          sigmoid_binary_cross_entropy  sigmoid_focal_loss
+                           sigmoid_asymmetric_loss
+    Class logits           softmax_cross_entropy  softmax_cross_entropy_with_integer_labels
+                           softmax_focal_loss  poly_loss_cross_entropy  softmax_log_probs
+    Probabilities          binary_cross_entropy  binary_focal_cross_entropy
+                           categorical_cross_entropy  categorical_cross_entropy_with_integer_labels
+    Two distributions      softmax_kl_divergence  softmax_jensen_shannon_divergence
+                           kl_divergence  kl_divergence_with_log_targets
+                           generalized_kl_divergence  jensen_shannon_divergence
+    Entropy                softmax_entropy  sigmoid_entropy  entropy  self_information
+    Regression             squared_error
+    Large vocabularies     linear_softmax_cross_entropy  linear_softmax_focal_loss
+                           linear_softmax_log_probs  linear_softmax_kl_divergence
+                           linear_softmax_jensen_shannon_divergence
+    On a mesh              sharded
+    Contrastive            info_nce  siglip_loss
+    Your own loss          softmax_stats  linear_softmax_stats  SoftmaxStats
+                           linear_softmax_loss  reduce_losses
 
 Every function works under jit, vmap, grad, jvp and their compositions. It computes in float32, or
 in float64 if an input is float64, and returns nats. A gradient has the dtype of its input. JAX
@@ -26,40 +26,43 @@ docs/numerics.md defines the results for every kind of input, and bounds the err
 
 Every loss, divergence and entropy takes these keywords:
 
-`where`
-    A boolean mask. A mask of the losses' shape drops losses: they are 0, and not counted.
-    A mask of the logits' shape drops classes. It may have size 1 along an axis of rows: (1, V) for
-    logits (N, V), (1, 1, V) for logits (B, T, V).
-    Dropping is removing: values and gradients are those of arrays without the dropped rows or
-    classes. Dropped entries may be NaN or inf. A dropped class loses its label mass. An integer
-    label on a dropped class has loss +inf. A row without kept classes is a dropped row.
-    PyTorch's `ignore_index=-100` is `where=labels != -100`.
-`weights`
-    Real factors of the losses, of their shape. A weight of 0 drops a loss, which is then not
-    counted.
-`reduction`
-    "none"              the losses
-    "sum"               Σ w ℓ
-    "mean"              Σ w ℓ over the number of kept losses
-    "weighted_mean"     Σ w ℓ over Σ w
-    "total_and_count"   the pair of Σ w ℓ and the number of kept losses, an integer
-    "total_and_weight"  the pair of Σ w ℓ and Σ w
-    For a mean over steps or devices, add up the pairs and divide once. If no loss is kept, every
-    reduction is 0. Sums are in float32 or wider.
+- `where`:
+  A boolean mask. A mask of the losses' shape drops losses: they are 0, and not counted.
+  A mask of the logits' shape drops classes. It may have size 1 along an axis of rows: (1, V) for
+  logits (N, V), (1, 1, V) for logits (B, T, V).
+  Dropping is removing: values and gradients are those of arrays without the dropped rows or
+  classes. Dropped entries may be NaN or inf. A dropped class loses its label mass. An integer
+  label on a dropped class has loss +inf. A row without kept classes is a dropped row.
+  PyTorch's `ignore_index=-100` is `where=labels != -100`. To drop rows and classes at once,
+  pass the mask of classes, and `weights` of 0 for the rows.
+- `weights`:
+  Real factors of the losses, of their shape. A weight of 0 drops a loss, which is then not
+  counted.
+- `reduction`: one of
+
+        "none"              the losses
+        "sum"               Σ w ℓ
+        "mean"              Σ w ℓ over the number of kept losses
+        "weighted_mean"     Σ w ℓ over Σ w
+        "total_and_count"   the pair of Σ w ℓ and the number of kept losses, an integer
+        "total_and_weight"  the pair of Σ w ℓ and Σ w
+
+  For a mean over steps or devices, add up the pairs and divide once. If no loss is kept, every
+  reduction is 0. Sums are in float32 or wider.
 
 Several functions share these arguments:
 
-`axis`
-    The class axis. Several axes form one distribution together. None means all axes.
-`axis_name`
-    Inside `jax.shard_map`, the mesh axis, or axes, that shard the classes. Each device passes its
-    own shard of the logits, and of the kernel, bias, class weights, class masks and soft labels.
-    Integer labels number the classes of all devices. The result covers all classes, and is the same
-    on all devices along the axis.
-`label_smoothing`, `z_loss`, `gamma`, `temperature`, `pos_weight` and other numeric options
-    A Python number, whose range is checked, or an array, which is differentiable. A new value does
-    not compile again. A Python number at which an option does nothing, such as
-    `label_smoothing=0.0`, is the same as None, and costs nothing.
+- `axis`:
+  The class axis. Several axes form one distribution together. None means all axes.
+- `axis_name`:
+  Inside `jax.shard_map`, the mesh axis, or axes, that shard the classes. Each device passes its
+  own shard of the logits, and of the kernel, bias, class weights, class masks and soft labels.
+  Integer labels number the classes of all devices. The result covers all classes, and is the same
+  on all devices along the axis.
+- `label_smoothing`, `z_loss`, `gamma`, `temperature`, `pos_weight` and other numeric options:
+  A Python number, whose range is checked, or an array, which is differentiable. A new value does
+  not compile again. A Python number at which an option does nothing, such as
+  `label_smoothing=0.0`, is the same as None, and costs nothing.
 
 Under `jax.jit`, bind arguments that are not arrays first:
 `jax.jit(functools.partial(jaxent.softmax_cross_entropy, reduction="mean"))`.

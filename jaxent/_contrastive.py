@@ -41,7 +41,7 @@ def info_nce(
     weights: ArrayLike | None = None,
     reduction: Reduction = "none",
 ) -> Reduced:
-    r"""InfoNCE: each query must pick its own key among all keys. CLIP, MoCo, SimCLR and SupCon.
+    r"""InfoNCE: each query must pick its own key among all keys. CLIP, SimCLR and SupCon.
 
     With s_ij = queries_i · keys_j / T for the temperature T, p_i = softmax(s_i), and P_i the
     set of positives of query i, of size |P_i|:
@@ -54,7 +54,8 @@ def info_nce(
     Args:
       queries: `(N, D)` floating.
       keys: `(M, D)` floating. Without `positives`, M ≥ N and key i is the positive of query i. All
-        other keys are its negatives.
+        other keys are its negatives: a queue of keys behind the first N, as MoCo has it, and those
+        of the other queries.
       temperature: T > 0. CLIP learns its logit scale 1/T.
       positives: integers `(N,)`, the index of each query's positive among the keys, or `(N, K)`,
         the indices of up to K, padded with −1. Any other index outside of [0, M) gives its query a
@@ -81,7 +82,7 @@ def info_nce(
       TypeError: a dtype is not one of those above.
       ValueError: a shape does not fit, or the temperature is not above 0.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> queries = jnp.array([[1.0, 0.0], [0.6, 0.8]])
@@ -89,7 +90,7 @@ def info_nce(
       >>> print(jaxent.info_nce(queries, keys, temperature=0.5))
       [0.1839 0.8659]
 
-    NT-Xent of SimCLR, with two views of each of N examples, and SupCon, with a class for each view:
+      NT-Xent of SimCLR has two views of each example, and SupCon a class for each view:
 
       >>> views = jnp.concatenate([queries, keys])
       >>> n = len(queries)
@@ -275,7 +276,7 @@ def siglip_loss(
 
     Raises: as `info_nce`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> queries = jnp.array([[1.0, 0.0], [0.6, 0.8]])

@@ -101,7 +101,7 @@ def linear_softmax_kl_divergence(
 
     Numerics: as `softmax_kl_divergence`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> student, teacher = jnp.array([[1.0, 2.0, 3.0]]), jnp.array([[1.0, 2.5, 3.0]])
@@ -193,7 +193,7 @@ def linear_softmax_jensen_shannon_divergence(
 
     Numerics: as `softmax_jensen_shannon_divergence`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> student, teacher = jnp.array([[1.0, 2.0, 3.0]]), jnp.array([[1.0, 2.5, 3.0]])

@@ -49,7 +49,7 @@ def kl_divergence(
       TypeError: `log_predictions` is not floating.
       ValueError: shapes differ, or an axis is out of range.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> p, t = jnp.array([0.25, 0.75]), jnp.array([0.5, 0.5])
@@ -95,7 +95,7 @@ def kl_divergence_with_log_targets(
 
     Raises: as `kl_divergence`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> p, t = jnp.array([0.25, 0.75]), jnp.array([0.5, 0.5])
@@ -137,7 +137,7 @@ def generalized_kl_divergence(
 
     Raises: as `kl_divergence`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> p, t = jnp.array([0.5, 1.5]), jnp.array([0.5, 0.5])
@@ -183,7 +183,7 @@ def jensen_shannon_divergence(
 
     Raises: as `kl_divergence`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> print(jaxent.jensen_shannon_divergence(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5])))

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.dtypes import TypePromotionError
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxent._declare import Reduction
@@ -106,7 +105,7 @@ def expect_common_dtype(name: str, x: Array, other: str, y: Array) -> None:
     """Checks that JAX promotes the dtypes of two operands of a product to one."""
     try:
         common_dtype(x, y)
-    except TypePromotionError:
+    except ValueError:
         raise TypeError(
             f"{other} must have a dtype to which JAX promotes that of {name}, {x.dtype},"
             f" got {y.dtype}"

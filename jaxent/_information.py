@@ -45,7 +45,7 @@ def self_information(
     Raises:
       TypeError: `probs` is not floating.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> print(jaxent.self_information(jnp.array([1.0, 0.5])))
@@ -86,7 +86,7 @@ def entropy(
       TypeError: `probs` is not floating.
       ValueError: an axis is out of range.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> print(jaxent.entropy(jnp.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])))
@@ -139,7 +139,7 @@ def softmax_entropy(
       TypeError: `logits` is not floating.
       ValueError: an axis is out of range.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> print(jaxent.softmax_entropy(jnp.array([[0.0, 0.0], [20.0, 0.0]])))
@@ -183,7 +183,7 @@ def sigmoid_entropy(
     Raises:
       TypeError: `logits` is not floating.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> print(jaxent.sigmoid_entropy(jnp.array([0.0, 20.0])))

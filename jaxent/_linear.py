@@ -76,9 +76,10 @@ def linear_softmax_cross_entropy(
       label_smoothing: in [0, 1].
       z_loss: at least 0.
       class_weights: `(V,)`, one per class.
-      max_logits_bytes: the budget of one chunk, for its logits and their gradient in float32. A
-        chunk has at least one row. Under `vmap` each mapped call has this budget. Default: 7/8 of
-        the kernel's size in float32, and at least 32 MiB and what 256 rows take.
+      max_logits_bytes: the budget of one chunk, for its logits, their gradient, and two arrays
+        more for each of softcap, temperature and label smoothing, in float32. A chunk has at
+        least one row. Under `vmap` each mapped call has this budget. Default: 7/8 of the kernel's
+        size in float32, and at least 32 MiB and what 256 rows take.
       operand_dtype: the dtype of the operands of matrix products on accelerators. Default: the
         common dtype of features and kernel. With bfloat16 features and a float32 kernel,
         `jnp.bfloat16` gives bfloat16 products and a float32 gradient of the kernel.
@@ -95,7 +96,7 @@ def linear_softmax_cross_entropy(
       TypeError: a dtype is not one of those above.
       ValueError: a shape does not fit, or a Python number is out of its range.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> features = jnp.array([[1.0, 0.0], [0.0, 1.0]])
@@ -197,7 +198,7 @@ def linear_softmax_focal_loss(
 
     Raises, Numerics, Differentiable: as `linear_softmax_cross_entropy`; by `gamma` too.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> features, kernel = jnp.eye(2), jnp.array([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0]])

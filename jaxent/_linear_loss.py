@@ -97,7 +97,8 @@ def linear_softmax_loss(
       TypeError, ValueError: as `linear_softmax_cross_entropy`, and if the formula returns anything
       else.
 
-    Example: the clipped policy gradient of PPO and GRPO, with the entropy to log.
+    Examples:
+      The clipped policy gradient of PPO and GRPO, with the entropy to log:
 
       >>> import jax
       >>> import jax.numpy as jnp

@@ -51,7 +51,8 @@ def softmax_log_probs(
 
     Raises: as `softmax_cross_entropy_with_integer_labels`.
 
-    Example: the log-probabilities of two sequences, with padding.
+    Examples:
+      The log-probabilities of two sequences, with padding:
 
       >>> import jax.numpy as jnp
       >>> import jaxent
@@ -123,7 +124,7 @@ def linear_softmax_log_probs(
 
     Raises, Numerics, Differentiable: as `linear_softmax_cross_entropy`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> features, kernel = jnp.eye(2), jnp.array([[2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])

@@ -51,7 +51,7 @@ def binary_cross_entropy(
       TypeError: `probs` is not floating, `labels` not real, or `where` not boolean.
       ValueError: shapes differ, or an option is out of its range.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> probs, labels = jnp.array([0.5, 0.8, 0.3, 0.5]), jnp.array([0, 1, 0, 1])
@@ -108,7 +108,7 @@ def binary_focal_cross_entropy(
 
     Raises: as `binary_cross_entropy`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> probs, labels = jnp.array([0.5, 0.8]), jnp.array([0, 1])
@@ -161,7 +161,7 @@ def categorical_cross_entropy(
 
     Raises: as `softmax_cross_entropy`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> probs = jnp.array([[0.05, 0.95, 0.0], [0.1, 0.8, 0.1]])
@@ -213,7 +213,7 @@ def categorical_cross_entropy_with_integer_labels(
 
     Raises: as `softmax_cross_entropy_with_integer_labels`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> probs = jnp.array([[0.05, 0.95, 0.0], [0.1, 0.8, 0.1]])

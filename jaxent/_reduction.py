@@ -48,7 +48,8 @@ def reduce_losses(
       TypeError: `losses` is not floating, or `where` is not boolean.
       ValueError: shapes differ, or the reduction is unknown.
 
-    Example: the mean over two steps, each with its own number of kept losses.
+    Examples:
+      The mean over two steps, each with its own number of kept losses:
 
       >>> import jax.numpy as jnp
       >>> import jaxent

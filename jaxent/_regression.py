@@ -39,7 +39,7 @@ def squared_error(
       TypeError: `predictions` is not floating, or `targets` not real.
       ValueError: shapes differ.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> x, y = jnp.array([1.0, 2.0, 4.0]), jnp.array([1.0, 4.0, 1.0])

@@ -46,7 +46,8 @@ def sharded(
     cross the mesh. Each device computes the logits of its own rows and classes, one chunk of rows
     at a time. The devices along `vocab_axis` all-reduce a few numbers per row for each chunk. They
     all-reduce the gradient of the features once. The devices along `data_axis` all-reduce the
-    gradient of the kernel once. A contrastive loss all-gathers the keys.
+    gradient of the kernel once. A contrastive loss all-gathers the keys. Pass it
+    `positives` where it has more keys than queries.
 
     Args:
       loss: any of jaxent whose name begins with `linear_`, or `info_nce`, or `siglip_loss`.
@@ -71,7 +72,7 @@ def sharded(
       TypeError: the loss is another one.
       ValueError: the mesh lacks an axis, or its size does not divide the sharded one.
 
-    Example:
+    Examples:
       >>> import jax
       >>> import jax.numpy as jnp
       >>> import jaxent

@@ -60,7 +60,7 @@ def sigmoid_binary_cross_entropy(
       TypeError: `logits` is not floating, `labels` not real, or `where` not boolean.
       ValueError: shapes differ, as (4, 1) and (4,) do, or an option is out of its range.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> logits = jnp.array([2.0, -1.0, 30.0])
@@ -124,7 +124,7 @@ def sigmoid_focal_loss(
 
     Raises: as `sigmoid_binary_cross_entropy`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> logits = jnp.array([2.0, -1.0])
@@ -167,7 +167,8 @@ def sigmoid_asymmetric_loss(
         ℓ = −y (1 − p)^γ₊ log p − (1 − y) p_m^γ₋ log(1 − p_m)
 
     The gradient by z for y = 1 is −(1 − p)^γ₊ [(1 − p) − γ₊ p log p]. For y = 0 and p > m it is
-    p (1 − p) p_m^γ₋ [1/(1 − p_m) − γ₋ log(1 − p_m)/p_m], and 0 for p ≤ m.
+    p (1 − p) p_m^γ₋ [1/(1 − p_m) − γ₋ log(1 − p_m)/p_m], and 0 for p ≤ m. With a margin it falls
+    to 0 again where p is near 1: the loss of a negative is at most −(1 − m)^γ₋ log m.
 
     Args:
       logits: `(...)` floating.
@@ -184,7 +185,7 @@ def sigmoid_asymmetric_loss(
 
     Raises: as `sigmoid_binary_cross_entropy`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> logits = jnp.array([2.0, 2.0, -4.0])

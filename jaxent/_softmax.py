@@ -64,7 +64,7 @@ def softmax_cross_entropy(
       TypeError: `logits` is not floating, `labels` not real, or `where` not boolean.
       ValueError: shapes differ, or an axis or option is out of its range.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> logits = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1]])
@@ -113,8 +113,9 @@ def softmax_cross_entropy_with_integer_labels(
 
         ℓ = −log p_y        ∂ℓ/∂z_j = p_j − [j = y]
 
-    Small losses stay exact: logits [20, 0, 0] with label 0 give 4.1e-9, where optax gives 0, and a
-    gradient of 0 on the label. Label smoothing α, class weights w and z-loss give
+    Small losses stay exact: logits [20, 0, 0] with label 0 give 4.1e-9, and a gradient of
+    −4.1e-9 on the label, where optax gives 0 for both. Label smoothing α, class weights w and
+    z-loss give
 
         ℓ = (1 − α) w_y (−log p_y) + α/V Σ_j w_j (−log p_j) + z_loss · (log Σ exp z)²
 
@@ -143,7 +144,7 @@ def softmax_cross_entropy_with_integer_labels(
       TypeError: `logits` is not floating, or `labels` is not of an integer dtype.
       ValueError: shapes differ, or an axis or option is out of its range.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> logits = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1], [20.0, 0.0, 0.0]])
@@ -151,7 +152,7 @@ def softmax_cross_entropy_with_integer_labels(
       >>> print(jaxent.softmax_cross_entropy_with_integer_labels(logits, labels))
       [2.761e-01 2.952e+00 4.122e-09]
 
-    The mean of PyTorch's `cross_entropy` with `weight=w`, smoothing and `ignore_index`:
+      The mean of PyTorch's `cross_entropy` with `weight=w`, smoothing and `ignore_index`:
 
       >>> w, labels = jnp.array([1.0, 2.0, 3.0]), jnp.array([0, 1, -100])
       >>> kept = labels != -100
@@ -225,7 +226,7 @@ def softmax_focal_loss(
 
     Raises: as `softmax_cross_entropy_with_integer_labels`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> logits = jnp.array([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0]])
@@ -291,7 +292,7 @@ def poly_loss_cross_entropy(
 
     Raises: as `softmax_cross_entropy`.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> logits = jnp.array([[1.2, -0.8, -0.5]])

@@ -55,7 +55,7 @@ def softmax_kl_divergence(
 
     Raises: as `kl_divergence`; ValueError for a temperature that is not above 0.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> student, teacher = jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 2.001, 3.0])
@@ -119,7 +119,7 @@ def softmax_jensen_shannon_divergence(
 
     Raises: as `softmax_kl_divergence`; ValueError for a β outside of [0, 1].
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> import jaxent
       >>> student, teacher = jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 2.5, 3.0])

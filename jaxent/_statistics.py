@@ -45,7 +45,8 @@ def softmax_stats(
 
     Raises: as `softmax_cross_entropy` and `softmax_cross_entropy_with_integer_labels`.
 
-    Example: cross-entropy with an entropy bonus.
+    Examples:
+      Cross-entropy with an entropy bonus:
 
       >>> import jax
       >>> import jax.numpy as jnp
@@ -102,7 +103,8 @@ def linear_softmax_stats(
 
     Raises, Numerics, Differentiable: as `linear_softmax_cross_entropy`.
 
-    Example: perplexity and accuracy.
+    Examples:
+      Perplexity and accuracy:
 
       >>> import jax.numpy as jnp
       >>> import jaxent

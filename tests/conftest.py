@@ -1,6 +1,9 @@
 """Every test runs under strict dtype promotion, with rank promotion an error, on eight devices."""
 
+import collections
 import gc
+import math
+import zlib
 
 import hypothesis
 import jax
@@ -14,9 +17,38 @@ jax.config.update("jax_num_cpu_devices", 8)
 gc.set_threshold(100_000, 50, 1000)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--one-in",
+        type=int,
+        default=1,
+        metavar="N",
+        help="run every test, with one in N of its parameters",
+    )
+    parser.addoption("--examples", type=int, metavar="N", help="of each property of drawn inputs")
+
+
+@pytest.hookimpl(trylast=True)  # after -m has chosen
+def pytest_collection_modifyitems(config, items):
+    """Keeps a share of each test's parameters, the same one in every run.
+
+    Compiling is what tests spend their time on, and every parameter compiles programs.
+    """
+    of_each_test = collections.defaultdict(list)
+    for item in items:
+        of_each_test[item.nodeid.partition("[")[0]].append(item)
+    kept = set()
+    for parameters in of_each_test.values():
+        parameters.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))
+        kept.update(parameters[: math.ceil(len(parameters) / config.getoption("--one-in"))])
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
 def pytest_configure(config):
     """Every drawn shape compiles programs. `make test` draws few, `make test-all` more."""
-    drawn = 5 if "not exhaustive" in config.option.markexpr else 10
+    drawn = config.getoption("--examples")
+    drawn = drawn or (5 if "not exhaustive" in config.option.markexpr else 10)
     profile = hypothesis.settings(deadline=None, max_examples=drawn, derandomize=True)
     hypothesis.settings.register_profile("jaxent", profile)
     hypothesis.settings.load_profile("jaxent")

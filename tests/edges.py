@@ -31,6 +31,7 @@ BINARY_LOSSES = {
     "BCE": binary,
     "BCE with pos_weight": functools.partial(binary, pos_weight=3.0),
     **{f"focal {g}": functools.partial(focal, gamma=g) for g in (0.0, 0.5, 1.0, 2.0)},
+    "asymmetric": functools.partial(jaxent.sigmoid_asymmetric_loss, margin=0.0),
 }
 integer_losses = pytest.mark.parametrize("loss", INTEGER_LOSSES.values(), ids=INTEGER_LOSSES)
 dense_losses = pytest.mark.parametrize("loss", DENSE_LOSSES.values(), ids=DENSE_LOSSES)

@@ -1,7 +1,6 @@
 """What tests of laws over the table of losses share: which cases a law is of, and derivatives."""
 
 import inspect
-import zlib
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,6 @@ from tests.totals import TOTALS
 MAIN = WITH_ALL_OPTIONS + TOTALS
 # These laws do not depend on XLA's optimisations. The Makefile turns them off to save time.
 unoptimized = pytest.mark.unoptimized
-TURNS = 3
 
 
 def takes(case, name):
@@ -34,21 +32,6 @@ def as_parameter(case, *others, main=MAIN):
     return pytest.param(case, *others, id=name, marks=marks)
 
 
-def taking_turns(cases):
-    """A test for each of the cases, one in three of which `make test` runs.
-
-    For laws whose programs take long to compile. Each law begins with another case, so every loss
-    meets some of these laws, and each law some losses. `make test-all` has them all.
-    """
-
-    def parametrize(law):
-        first = zlib.crc32(law.__name__.encode()) % TURNS
-        turn = [case for case in cases if case in MAIN][first::TURNS]
-        return pytest.mark.parametrize("case", [as_parameter(c, main=turn) for c in cases])(law)
-
-    return parametrize
-
-
 def mainly(main, *others):
     """Values of a parameter, of which `make test` tries the main ones."""
     marked = (pytest.param(x, marks=pytest.mark.exhaustive) for x in others if x not in main)
@@ -56,7 +39,6 @@ def mainly(main, *others):
 
 
 every_loss, every_total = of_every(CASES), of_every(CASES + TOTALS)
-losses_in_turn, totals_in_turn = taking_turns(CASES), taking_turns(CASES + TOTALS)
 
 
 def by_floats(case, arrays, function=None, **keywords):

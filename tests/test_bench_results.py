@@ -1,4 +1,4 @@
-"""What the bench does with results: the file, comparisons, the README and the figures."""
+"""What the bench does with results: the file, comparisons, the page of benchmarks, figures."""
 
 import pandas as pd
 import pytest
@@ -46,7 +46,7 @@ def test_results_are_read_back_and_a_later_run_replaces_an_earlier_one(file):
 def test_a_file_of_something_else_is_refused(tmp_path, text):
     file = tmp_path / "results.csv"
     file.write_text(text)
-    for option in ("--from", "--readme"):
+    for option in ("--from", "--page"):
         with pytest.raises(SystemExit, match="2"):
             main([option, str(file)])
 
@@ -96,13 +96,13 @@ def test_the_command_line_compares(file, capsys):
     assert "no change beyond the spread" in capsys.readouterr().out
 
 
-def test_the_readme_is_rewritten_between_the_markers(file, tmp_path, monkeypatch):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
-    monkeypatch.setattr(results, "README", readme)
+def test_the_page_is_rewritten_between_the_markers(file, tmp_path, monkeypatch):
+    page = tmp_path / "benchmarks.md"
+    page.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    monkeypatch.setattr(results, "PAGE", page)
     for _ in range(2):
-        assert main(["--readme", str(file)]) == 0
-    text = readme.read_text()
+        assert main(["--page", str(file)]) == 0
+    text = page.read_text()
     assert text.startswith(f"before\n{results.BEGIN}\n")
     assert text.endswith(f"{results.END}\nafter\n")
     assert "old" not in text
@@ -112,17 +112,17 @@ def test_the_readme_is_rewritten_between_the_markers(file, tmp_path, monkeypatch
     assert "- none" in text
     assert "- keras is wrong in `squared_error`: value off" in text
     results.append(file, measured(optax=(0.5, 0.5)))
-    results.rewrite(readme, results.read(file))
-    assert "- `squared_error`, float32, grad: optax 0.50" in readme.read_text()
+    results.rewrite(page, results.read(file))
+    assert "- `squared_error`, float32, grad: optax 0.50" in page.read_text()
 
 
-def test_a_readme_without_markers_is_left_alone(file, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("nothing")
+def test_a_page_without_markers_is_left_alone(file, tmp_path):
+    page = tmp_path / "benchmarks.md"
+    page.write_text("nothing")
     with pytest.raises(ValueError, match="markers"):
-        results.rewrite(readme, results.read(file))
-    assert readme.read_text() == "nothing"
-    assert results.README.read_text().count(results.BEGIN) == 1
+        results.rewrite(page, results.read(file))
+    assert page.read_text() == "nothing"
+    assert results.PAGE.read_text().count(results.BEGIN) == 1
 
 
 def drawn_by(monkeypatch, draw):

@@ -17,6 +17,7 @@ PROBS = np.array([0.0, 1.0, 0.3], np.float32)
 CERTAIN = np.array([0.0, 1.0, 1.0], np.float32)
 DISTRIBUTIONS = np.array([[0, 0.4, 0.6], [1, 0, 0], [0.2, 0.3, 0.5]], np.float32)
 CLASSES = np.array([1, 0, 2])
+VECTORS = np.eye(3, 2, dtype=np.float32)
 with np.errstate(divide="ignore"):
     LOG_DISTRIBUTIONS = np.log(DISTRIBUTIONS)
 
@@ -56,12 +57,31 @@ LEGITIMATE = {
         {"temperature": 2.0},
     ),
     **{
+        f"softmax JSD at {beta}, {name}": (
+            jaxent.softmax_jensen_shannon_divergence,
+            arguments,
+            {"beta": beta, "temperature": 2.0},
+        )
+        for beta in (0.0, 0.3, 1.0)
+        for name, arguments in (("the same", (ROWS, ROWS)), ("apart", (ROWS[1:2], ROWS[:1])))
+    },
+    "InfoNCE": (
+        jaxent.info_nce,
+        (VECTORS, VECTORS),
+        {"temperature": 0.01, "weights": np.ones(3)},
+    ),
+    "SigLIP": (jaxent.siglip_loss, (VECTORS, VECTORS), {"scale": 1e4, "bias": -10.0}),
+    **{
         f"{name}, {answer}": (loss, (ENDS, labels), options)
         for answer, labels in (("right", RIGHT), ("wrong", 1 - RIGHT))
         for name, loss, options in (
             ("BCE", binary, {"weights": np.ones(4)}),
             ("BCE with pos_weight", binary, {"pos_weight": 3.0}),
             *((f"focal {gamma}", focal, {"gamma": gamma}) for gamma in GAMMAS),
+            *(
+                (f"asymmetric, margin {m}", jaxent.sigmoid_asymmetric_loss, {"margin": m})
+                for m in (0.0, 0.05)
+            ),
         )
     },
     **{

@@ -1,5 +1,7 @@
 """Logits and probabilities at their ends: ±inf, 0 · log 0, NaN."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -166,6 +168,19 @@ def test_a_focal_loss_at_infinity_does_not_move_with_gamma(z, y, alpha):
     assert [by_gamma(gamma) for gamma in (0.0, 0.5, 1.0, 2.0)] == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("z", [INF, 1e4, 1e38])
+@pytest.mark.parametrize("margin", [0.05, 0.5])
+def test_a_margin_bounds_the_cost_of_a_wrong_negative(z, margin):
+    """It leaves the probability 1 − margin, so the loss is flat there."""
+    loss = functools.partial(jaxent.sigmoid_asymmetric_loss, gamma_neg=3.0, margin=margin)
+    value, gradient = value_and_grad(loss, np.float32(z), 0.0)
+    np.testing.assert_allclose(value, -((1 - margin) ** 3) * np.log(margin), rtol=1e-5)
+    assert gradient == 0
+    assert jvp(loss, np.float32(z), 0.0) == 0
+    value, gradient = value_and_grad(loss, -np.float32(z), 0.0)
+    assert (value, gradient) == (0, 0)
+
+
 def test_entropies():
     np.testing.assert_array_equal(jaxent.sigmoid_entropy(np.array([INF, -INF])), 0)
     np.testing.assert_array_equal(jax.grad(jaxent.sigmoid_entropy)(INF), 0)
@@ -212,21 +227,82 @@ def test_zero_times_log_zero_in_divergences():
         assert np.isfinite(jvp(loss, log_t, targets))
 
 
+BETAS = (0, 0.3, 1, np.float32(0.3))
+DIVERGENCES = {
+    "KL": jaxent.softmax_kl_divergence,
+    **{
+        f"JSD {beta!r}": functools.partial(jaxent.softmax_jensen_shannon_divergence, beta=beta)
+        for beta in BETAS
+    },
+}
+divergences = pytest.mark.parametrize("loss", DIVERGENCES.values(), ids=DIVERGENCES)
+
+
+@divergences
 @pytest.mark.parametrize("temperature", [0.5, 3.0])
-def test_a_class_at_minus_infinity_in_both_is_not_there_at_any_temperature(temperature):
+def test_a_class_at_minus_infinity_in_both_is_not_there_at_any_temperature(loss, temperature):
     z, target_z = np.float32([1, -INF, 2]), np.float32([0.5, -INF, -1])
     finite = np.array([0, 2])
 
     def divergence(z, target_z, temperature):
-        return jaxent.softmax_kl_divergence(z, target_z, temperature=temperature)
+        return loss(z, target_z, temperature=temperature)
 
     derive = jax.value_and_grad(divergence, (0, 1, 2))
     value, gradients = derive(z, target_z, temperature)
     want, (by_z, by_target_z, by_temperature) = derive(z[finite], target_z[finite], temperature)
     np.testing.assert_allclose(value, want, rtol=1e-6)
-    np.testing.assert_allclose(gradients[0], [by_z[0], 0, by_z[1]], rtol=1e-6)
-    np.testing.assert_allclose(gradients[1], [by_target_z[0], 0, by_target_z[1]], rtol=1e-6)
+    for got, by in zip(gradients, (by_z, by_target_z), strict=False):
+        np.testing.assert_allclose(got, [by[0], 0, by[1]], rtol=1e-6)
     np.testing.assert_allclose(gradients[2], by_temperature, rtol=1e-6)
+
+
+@divergences
+@pytest.mark.parametrize("held", [[-INF] * 3, [INF, 0, 0], [NAN, 0, 0]], ids=str)
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_divergence_without_a_softmax_is_nan_alone(loss, held, which):
+    pair = [Z.copy(), Z[::-1].copy()]
+    pair[which][1] = held
+    np.testing.assert_array_equal(np.isnan(loss(*pair)), [False, True, False])
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("beta", BETAS)
+def test_a_class_that_one_of_both_predicts_has_a_finite_mixture(which, beta):
+    """KL(t ‖ m) and KL(p ‖ m) are then finite. At β of 0 and 1 there is no mixture."""
+    pair = [np.float64([1, 0, 2]), np.float64([1, 0, 2])]
+    pair[which][1] = -INF
+    p, t = (np.exp(z) / np.exp(z).sum() for z in pair)
+    with np.errstate(divide="ignore", invalid="ignore"):
+
+        def kl(a, b):
+            return np.where(a == 0, 0, a * np.log(a / b)).sum()
+
+        m = beta * t + (1 - beta) * p
+        want = beta * kl(t, m) + (1 - beta) * kl(p, m)
+        want = {0: kl(t, p), 1: kl(p, t)}.get(beta, want)
+
+    def loss(z, target_z):
+        return jaxent.softmax_jensen_shannon_divergence(z, target_z, beta=beta)
+
+    value, gradients = jax.value_and_grad(loss, (0, 1))(*map(np.float32, pair))
+    np.testing.assert_allclose(value, want, rtol=1e-6)
+    for gradient in gradients:
+        assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("held", [INF, -INF, NAN])
+def test_a_query_without_similarities_is_nan_alone(held):
+    keys = np.eye(3, 2, dtype=np.float32) + 1
+    queries = keys.copy()
+    queries[1] = held
+    for loss in (
+        functools.partial(jaxent.info_nce, temperature=0.5),
+        functools.partial(jaxent.info_nce, temperature=0.5, positives=np.array([[0], [1], [2]])),
+    ):
+        np.testing.assert_array_equal(np.isnan(loss(queries, keys)), [False, True, False])
+    for sign in (1, -1):
+        costs = jaxent.siglip_loss(queries, sign * keys, scale=1.0, bias=0.0)
+        np.testing.assert_array_equal(np.isfinite(costs), [True, False, True])
 
 
 @pytest.mark.parametrize("temperature", [0.5, 3.0])

@@ -12,8 +12,6 @@ from jaxent.core import head
 from tests import makers
 from tests.cases import CASES
 from tests.laws import (
-    MAIN,
-    TURNS,
     as_parameter,
     every_total,
     of_every,
@@ -81,7 +79,7 @@ MASKS = makers.mask, makers.class_mask
 @pytest.mark.parametrize(
     ("case", "by"),
     [as_parameter(case, "where") for case in MASKED]
-    + [as_parameter(case, "weights", main=MAIN[::TURNS]) for case in WEIGHTED],
+    + [as_parameter(case, "weights") for case in WEIGHTED],
 )
 def test_dropping_rows_is_removing_them(case, by):
     """In value and gradient, whatever is there. A weight of 0 drops as a mask does."""

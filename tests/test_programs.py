@@ -21,7 +21,6 @@ from tests.laws import (
     every_total,
     of_every,
     takes,
-    totals_in_turn,
     unoptimized,
     value_and_gradients,
 )
@@ -86,7 +85,7 @@ def test_exports_with_an_open_number_of_rows(case):
 
 
 @unoptimized
-@totals_in_turn
+@every_total
 def test_exports_with_open_numbers_of_rows_and_classes(case):
     check_export(case, {7: "N", 10: "V"})
 
@@ -104,7 +103,7 @@ def check_export(case, names):
 
 
 @unoptimized
-@totals_in_turn
+@every_total
 def test_checks_for_nan_are_silent_at_the_edges(case):
     """And no result is NaN: in value, gradient and forward mode."""
 
@@ -125,7 +124,7 @@ def test_checks_for_nan_are_silent_at_the_edges(case):
         assert not np.any(np.isnan(x))
 
 
-@totals_in_turn
+@every_total
 def test_arrays_made_in_the_program_are_rounded_as_their_dtype_says(case):
     """Not in one use of an array and left wide in another, as XLA may do: jit changes nothing."""
     wide = case.make((4,), np.float32)
@@ -180,7 +179,7 @@ def test_equal_arrays_made_in_the_program_do_not_differ(case, producer):
     np.testing.assert_array_equal(loss(*arrays), 0)
 
 
-@totals_in_turn
+@every_total
 def test_mixed_precision_is_that_of_the_wider(case):
     """Each floating array alone in float64: a float64 result, right to float64's digits."""
     narrow = case.make((3,), np.float32)
@@ -202,7 +201,7 @@ def test_mixed_precision_is_that_of_the_wider(case):
 
 
 @unoptimized
-@totals_in_turn
+@every_total
 def test_the_narrowest_floats_are_numbers_like_others(case):
     dtype = jnp.dtype("float4_e2m1fn")
     narrow = case.make((4,), dtype)

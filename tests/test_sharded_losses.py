@@ -1,6 +1,7 @@
 """`sharded`: every loss of a head and every contrastive loss, beside the same on one device."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +27,13 @@ def every_loss_on_a_mesh():
     def formula(stats, advantages):
         return advantages * stats.nll - stats.entropy, {"predicted": stats.predicted}
 
+    many, many_probs = rng.integers(-1, 1024, (N, 20)), rng.uniform(size=(N, 20))
+    scattered = {"label_probs": many_probs.astype(np.float32)}
+    W_of_many = rng.normal(size=(8, 1024)).astype(np.float32)
     few = {"label_probs": probs[:, :2], "label_smoothing": 0.1, "temperature": 0.5}
     return {
         "few classes": (linear, (x, W, rng.integers(-1, 32, (N, 2))), few),
+        "many of many classes": (linear, (x, W_of_many, many), scattered),
         "distributions": (linear, (x, W, probs), {"class_weights": probs[0]}),
         "focal": (jaxent.linear_softmax_focal_loss, (x, W, y), {"gamma": 0.5}),
         "log-probs": (jaxent.linear_softmax_log_probs, (x, W, y), {"temperature": 2.0}),
@@ -58,6 +63,19 @@ def every_loss_on_a_mesh():
         ),
         "SigLIP": (jaxent.siglip_loss, (x, t), {"scale": 2.0, "bias": -1.0}),
     }
+
+
+NAMES = list(every_loss_on_a_mesh())
+
+
+def laid_out(arrays, options, axis):
+    """The arrays of a head, or of two, whose kernels have their classes along an axis."""
+    if axis == -1:
+        return arrays, options
+    two = len(arrays) == 4 and arrays[3].ndim == 2
+    kernels = (1, 3) if two else (1,)
+    arrays = tuple(x.T if i in kernels else x for i, x in enumerate(arrays))
+    return arrays, options | dict.fromkeys(("axis", "target_axis")[: len(kernels)], axis)
 
 
 @pytest.mark.parametrize("loss", [jaxent.info_nce, jaxent.siglip_loss])
@@ -93,23 +111,33 @@ def test_what_is_no_loss_of_a_head(loss):
         jaxent.sharded(loss, mesh=meshes.mesh_of((2,)), data_axis="data")
 
 
+# A kernel's layout, and the axis of the mesh over which its features are split, take turns.
+LAYOUTS = (-1, None), (0, "data"), (0, None), (-1, "data")
+
+
 @pytest.mark.parametrize(
-    ("reduction", "kind"),
+    ("reduction", "kind", "further"),
     [
-        ("weighted_mean", AxisType.Auto),
-        pytest.param("none", AxisType.Auto, marks=pytest.mark.exhaustive),
-        pytest.param("weighted_mean", AxisType.Explicit, marks=pytest.mark.exhaustive),
+        ("weighted_mean", AxisType.Auto, 0),
+        pytest.param("none", AxisType.Auto, 1, marks=pytest.mark.exhaustive),
+        pytest.param("weighted_mean", AxisType.Explicit, 2, marks=pytest.mark.exhaustive),
+        pytest.param("mean", AxisType.Auto, 3, marks=pytest.mark.exhaustive),
     ],
 )
-@pytest.mark.parametrize("name", every_loss_on_a_mesh())
+@pytest.mark.parametrize(("turn", "name"), list(enumerate(NAMES)))
 @unoptimized
-def test_is_the_loss_of_one_device(name, reduction, kind):
+def test_is_the_loss_of_one_device(turn, name, reduction, kind, further):
     loss, arrays, options = every_loss_on_a_mesh()[name]
     rng = np.random.default_rng(1)
     weights = rng.uniform(0.5, 2, N).astype(np.float32)
     tail = {"where": rng.uniform(size=N) < 0.8, "weights": weights, "reduction": reduction}
     axes = {"mesh": meshes.mesh_of((2, 4), kind), "data_axis": "data", "vocab_axis": "vocab"}
-    on_mesh = jaxent.sharded(getattr(loss, "func", loss), **axes)
+    function = getattr(loss, "func", loss)
+    axis, feature_axis = LAYOUTS[(turn + further) % len(LAYOUTS)]
+    if "kernel" in inspect.signature(function).parameters:
+        arrays, options = laid_out(arrays, options, axis)
+        axes["feature_axis"] = feature_axis
+    on_mesh = jaxent.sharded(function, **axes)
     if isinstance(loss, functools.partial):
         on_mesh = functools.partial(on_mesh, *loss.args, **loss.keywords)
 

@@ -19,11 +19,10 @@ from tests.case import Case
 from tests.cases import CASES, PLAIN
 from tests.laws import (
     by_floats,
+    every_loss,
     every_total,
-    losses_in_turn,
     mainly,
     of_every,
-    totals_in_turn,
     unoptimized,
 )
 
@@ -84,7 +83,7 @@ def dot(xs, ys):
     return sum(jnp.vdot(x, y) for x, y in zip(xs, ys, strict=True))
 
 
-@totals_in_turn
+@every_total
 def test_every_mode_agrees_with_differences_to_second_order(case):
     """At an ordinary point; at the edges the modes agree with each other."""
     arrays, argnums = case.make(BATCH, np.float64), case.differentiable
@@ -143,21 +142,21 @@ def test_check_grads(case):
     )
 
 
-@totals_in_turn
+@every_total
 def test_jit_changes_nothing(case):
     arrays = case.make(BATCH, np.float64)
     got, want = compiled(case)(*arrays), (case.function(*arrays), gradients(case, arrays))
     check(got, want, rtol=1e-14, atol=1e-15)
 
 
-@totals_in_turn
+@every_total
 def test_checkpoint_changes_nothing(case):
     arrays = case.make(BATCH, np.float64)
     got = jax.jit(lambda *arrays: gradients(case, arrays, jax.checkpoint(case.function)))(*arrays)
     check(got, compiled(case)(*arrays)[1], rtol=1e-13)
 
 
-@totals_in_turn
+@every_total
 def test_scan_of_gradients(case):
     """A scan over batches, differentiated, and gradients taken inside a scan."""
     steps = [case.make(BATCH, np.float64, seed) for seed in range(2)]
@@ -183,7 +182,7 @@ def test_scan_of_gradients(case):
     check(slope, jnp.sum(by_step), rtol=1e-10, atol=1e-12)
 
 
-@totals_in_turn
+@every_total
 def test_vmap_over_each_array_alone(case):
     """Adding an axis to one array and mapping over it is calling it with each slice."""
     arrays = case.make(BATCH, np.float64)
@@ -203,7 +202,7 @@ def test_vmap_over_each_array_alone(case):
     check(got, want, rtol=1e-13, atol=1e-15)
 
 
-@losses_in_turn
+@every_loss
 def test_vmap_over_all_arrays_along_odd_axes(case):
     """The mapped axis in the middle or at the end of each array, and of the result."""
     batches = [case.make((3, 2), np.float64, seed) for seed in range(4)]
@@ -214,7 +213,7 @@ def test_vmap_over_all_arrays_along_odd_axes(case):
     np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-15)
 
 
-@totals_in_turn
+@every_total
 def test_vmap_of_gradients_and_hessians(case):
     batches = [case.make((2,), np.float64, seed) for seed in range(3)]
     which = case.differentiable[0]
@@ -242,7 +241,7 @@ def test_vmap_of_gradients_and_hessians(case):
     check(mapped(*stack(batches)), want, rtol=1e-12, atol=1e-14)
 
 
-@losses_in_turn
+@every_loss
 def test_shard_map_over_the_batch(case):
     """The losses and gradients of each device's part, arrays without a batch on every device."""
     arrays = case.make(BATCH, np.float64)
@@ -258,7 +257,7 @@ def test_shard_map_over_the_batch(case):
     check(got, compiled(case)(*arrays), rtol=1e-12, atol=1e-14)
 
 
-@losses_in_turn
+@every_loss
 def test_no_batch_at_all_and_an_empty_one(case):
     assert case.function(*case.make((), np.float32)).shape == ()
     arrays = case.make((0, 2), np.float32)
