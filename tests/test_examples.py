@@ -45,6 +45,7 @@ def test_a_poor_classifier_is_drawn_and_is_an_error(softmax_runs, monkeypatch, t
     assert figure.stat().st_size > 0
 
 
+@pytest.mark.exhaustive
 def test_every_binary_loss_trains(sigmoid_runs):
     for history in sigmoid_runs.values():
         assert_falls(history.losses)
@@ -102,6 +103,7 @@ def test_it_learns_the_same_on_eight_devices():
     assert one[2] < one[0]
 
 
+@pytest.mark.exhaustive
 def test_a_policy_is_rewarded_more_with_every_step(tmp_path):
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         history = grpo.train(steps=30)

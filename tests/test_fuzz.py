@@ -80,6 +80,7 @@ def test_a_wrong_shape_is_an_error(which, seed, i, how):
         jax.eval_shape(case.function, *arrays[:i], wrong, *arrays[i + 1 :])
 
 
+@pytest.mark.exhaustive
 def test_new_numbers_neither_compile_again_nor_hold_memory():
     compiled = []
 
@@ -106,6 +107,7 @@ def test_new_numbers_neither_compile_again_nor_hold_memory():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**14  # KiB
 
 
+@pytest.mark.exhaustive
 def test_threads_may_call_every_loss_at_once():
     arrays = [case.make((3,), np.float32) for case in CASES]
     want = [case.function(*a) for case, a in zip(CASES, arrays, strict=True)]

@@ -76,6 +76,7 @@ class TestWhatAFormulaRefersTo:
         with pytest.raises(ValueError, match="pass it after labels"):
             jax.jit(total)(1.5)
 
+    @pytest.mark.exhaustive
     def test_leaks_nowhere(self):
         with jax.checking_leaks():
             jax.jit(jax.grad(on_head, (0, 2)))(X, W, jnp.float32(1.5))

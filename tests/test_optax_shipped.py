@@ -7,7 +7,10 @@ from optax.losses import _classification, _classification_test, _regression, _re
 import jaxent
 
 # unittest reads every module for the warnings it gave, and some of mpmath's warn of being read.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mpmath")
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mpmath"),
+]
 
 # A class axis of size 0 is an error here, and an unseeded mask of 5 classes drops all of them once
 # in 32 runs.

@@ -39,7 +39,7 @@ def _started(whats):
         )
 
 
-@pytest.mark.parametrize("whats", mainly([("FEW",) * 4], ("MAIN",) * 2), ids=str)
+@pytest.mark.parametrize("whats", mainly([("FEW",) * 2], ("FEW",) * 4, ("MAIN",) * 2), ids=str)
 def test_every_loss_over_processes(whats):
     with started(*whats) as running:
         printed = [process.communicate(timeout=1200)[0] for process in running]
@@ -48,6 +48,7 @@ def test_every_loss_over_processes(whats):
         assert f"{len(getattr(meshes, whats[0]))} losses" in text
 
 
+@pytest.mark.exhaustive
 def test_a_process_that_dies_is_an_error_of_the_others():
     """In the midst of the losses, within the time after which JAX notices and some more to stop."""
     with started("MAIN", "dies") as (survivor, gone):
