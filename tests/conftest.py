@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(config, items):
 def pytest_configure(config):
     """Every drawn shape compiles programs. `make test` draws few, `make test-all` more."""
     drawn = config.getoption("--examples")
-    drawn = drawn or (5 if "not exhaustive" in config.option.markexpr else 10)
+    drawn = drawn or (3 if "not exhaustive" in config.option.markexpr else 10)
     profile = hypothesis.settings(deadline=None, max_examples=drawn, derandomize=True)
     hypothesis.settings.register_profile("jaxent", profile)
     hypothesis.settings.load_profile("jaxent")

@@ -157,6 +157,7 @@ def test_temporaries_are_the_compiled_program_s():
     assert programs.compiled(lambda x: x + 1, (x,)).temp_bytes == 0
 
 
+@pytest.mark.exhaustive
 def test_peers_are_imported_when_asked_for():
     code = "import sys, bench.__main__; sys.exit(bool({'keras', 'torch'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

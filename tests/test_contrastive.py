@@ -45,6 +45,7 @@ def test_nt_xent(temperature):
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("peers_promote")
 def test_nt_xent_of_optax():
     ntxent = pytest.importorskip("optax").losses.ntxent

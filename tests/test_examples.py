@@ -27,6 +27,7 @@ def assert_falls(losses):
     assert losses[-5:].mean() < 0.95 * losses[:5].mean()
 
 
+@pytest.mark.exhaustive
 def test_both_losses_train_the_same_classifier(softmax_runs):
     for history in softmax_runs.values():
         assert_falls(history.losses)

@@ -194,6 +194,8 @@ def total(function):
     return lambda *arrays: sum(jnp.sum(x).astype(float) for x in jax.tree.leaves(function(*arrays)))
 
 
+# The table's laws hold its main cases in `make test`.
+@pytest.mark.exhaustive
 class TestTransforms:
     """The schedule that makes gradients with the value, in every transform, beside the other."""
 
