@@ -81,6 +81,7 @@ _integer_stats.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 def _along_logits(
     rows_dot: Rows, rows: Rows, w: Array | None, y: Array, stats: RowStats
 ) -> RowStats:
+    rows = lower.reread_rows(rows)
     y, z_dot = rows.own(y), rows.tangent(rows_dot, stats.max)
     s, p_y = 1 + stats.rest, jnp.exp(-stats.nll)
     e_y = p_y * s

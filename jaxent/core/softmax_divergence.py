@@ -41,7 +41,7 @@ def _softmax_kl_jvp(primals, tangents):
     rows, target_rows = primals
     computed = softmax_kl(*primals), unlabelled_stats(rows), unlabelled_stats(target_rows)
     kl, stats, target_stats = kept_for_backward(computed)
-    rows, target_rows = lower.reread_rows((rows, target_rows))
+    rows, target_rows = map(lower.reread_rows, (rows, target_rows))
     p, t, x = _pair(rows, target_rows, stats, target_stats)
     # An infinite divergence has no derivative by the target's logits.
     by_target = select(jnp.isinf(kl)[..., None], 0, weigh(t, x - _finite(kl)[..., None]))
@@ -74,7 +74,7 @@ def _softmax_jensen_shannon_jvp(primals, tangents):
         unlabelled_stats(target_rows),
     )
     divergence, stats, target_stats = kept_for_backward(computed)
-    again = lower.reread_rows((rows, target_rows))
+    again = [*map(lower.reread_rows, (rows, target_rows))]
     p, t, x = _pair(*again, stats, target_stats)
     a, b = _logs_over_mixture(x, beta)
     sides = (

@@ -6,12 +6,14 @@ expressions of the second pass different to XLA. Each returns the numbers of its
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jaxent.core.rows import Rows
 from jaxent.core.tangents import along_moving, moves
 
 T = TypeVar("T")
@@ -22,9 +24,13 @@ def reread(arrays: T) -> T:
     return lax.platform_dependent(arrays, cpu=_behind_barriers, default=_unchanged)
 
 
-def reread_rows(rows: T) -> T:
-    """Rows behind barriers on a GPU: each pass of a rule recomputes its terms."""
-    return lax.platform_dependent(rows, cuda=_behind_barriers, default=_unchanged)
+def reread_rows(rows: Rows) -> Rows:
+    """Rows with their values behind a barrier on a GPU: each pass of a rule recomputes its terms.
+
+    The mask of classes has no barrier. Behind one, XLA would store a mask (1, V) for every row.
+    """
+    values = lax.platform_dependent(rows.values, cuda=_behind_barriers, default=_unchanged)
+    return replace(rows, values=values)
 
 
 def settled(by_row: T) -> T:
