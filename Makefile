@@ -29,7 +29,7 @@ distillation: $(VENV)/.examples  ## distil the transformer into a smaller one
 mesh: $(VENV)/.examples  ## train the same over eight devices of a CPU, beside one
 	$(RUN) -m examples.mesh
 
-test: $(VENV)/.test  ## every test, with one in twelve of its parameters
+test: $(VENV)/.test  ## every test, with a twelfth of its cases
 	$(UNOPTIMIZED) $(RUN) -m pytest -n auto --one-in 12 -m "unoptimized and not exhaustive"
 	$(RUN) -m pytest -n auto --one-in 12 -m "not unoptimized and not exhaustive"
 
@@ -63,13 +63,15 @@ compiled-ahead: $(VENV)/.ahead
 
 docs: $(VENV)/.docs  ## the site, in dist/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
+	@echo the site begins at dist/site/index.html
 
 # The examples in the docstrings run as users run them: the package installed, far from its sources.
 dist: $(VENV)/.dist  ## build and check the packages, and try them with the oldest and the newest JAX
 	rm -rf dist/packages dist/oldest dist/newest
 	$(RUN) -m build --quiet --outdir dist/packages
 	$(RUN) -m twine check --strict dist/packages/*
-	for jax in oldest newest; do \
+	@for jax in oldest newest; do \
+		echo the $$jax JAX: && \
 		$(RUN) -m venv dist/$$jax && \
 		dist/$$jax/bin/pip install --quiet --disable-pip-version-check pytest optax dist/packages/*.whl && \
 		{ [ $$jax = newest ] || dist/$$jax/bin/pip install --quiet $(OLDEST); } && \

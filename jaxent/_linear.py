@@ -78,8 +78,8 @@ def linear_softmax_cross_entropy(
       class_weights: `(V,)`, one per class.
       max_logits_bytes: the budget of one chunk, for its logits, their gradient, and two arrays
         more for each of softcap, temperature and label smoothing, in float32. A chunk has at
-        least one row. Under `vmap` each mapped call has this budget. Default: 7/8 of the kernel's
-        size in float32, and at least 32 MiB and what 256 rows take.
+        least one row. Under `vmap` each mapped call has this budget. Default: the largest of
+        7/8 of the kernel's size in float32, 32 MiB, and what 256 rows take.
       operand_dtype: the dtype of the operands of matrix products on accelerators. Default: the
         common dtype of features and kernel. With bfloat16 features and a float32 kernel,
         `jnp.bfloat16` gives bfloat16 products and a float32 gradient of the kernel.
