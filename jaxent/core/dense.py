@@ -10,8 +10,9 @@ With p_j = e_j / s, T = Σ t_j and W = Σ w_j, the derivatives by the logit z_j 
 
 The derivatives by t_j are −log p_j of nll and 1 − p_j of miss.
 
-On a confident class with label mass, T·p_j − t_j cancels. In float32 p_j rounds to 1, and a slope
-of −4e-9 to 0. Above p_j = 1/2 the rule computes (T − t_j) − T (1 − p_j), with 1 − p_j from `rest`.
+Where p_j is near 1 and has label mass, T·p_j − t_j cancels. In float32 p_j rounds to 1, and a true
+slope of −4e-9 to 0. Above p_j = 1/2 the rule computes (T − t_j) − T (1 − p_j), with 1 − p_j from
+`rest`.
 On the label of a one-hot t this is exactly −rest/s.
 """
 
@@ -112,6 +113,6 @@ def recompute(rows: Rows, stats: RowStats) -> tuple[Array, Array, Array]:
 
 
 def _missed(e: Array, stats: RowStats) -> Array:
-    """1 − p_j, exact also where p_j is close to 1."""
+    """1 − p_j, accurate also where p_j is close to 1."""
     rest = stats.rest[..., None]
     return ((1 - e) + rest) / (1 + rest)

@@ -63,7 +63,7 @@ def focal_loss(
     nlp = z_gaps + jnp.log1p(stats.rest)[..., None]
     of_classes = focal(nlp, -jnp.expm1(-nlp), gamma)
     w = rows.class_weights(class_weights, nlp.dtype)
-    # An infinite ℓ_j is added as a constant. Its derivative times a smoothing of 0 would be NaN.
+    # An infinite ℓ_j is added as a constant. Its derivative times α = 0 would be NaN.
     infinite = jnp.isinf(of_classes)
     terms = w * select(infinite, 0, of_classes) + select(infinite & (w != 0), jnp.inf, 0)
     return smooth(losses, label_smoothing, rows.summed(terms) / rows.kept_count(nlp.dtype))
@@ -71,7 +71,7 @@ def focal_loss(
 
 def with_z_loss(losses: Array, lse: Array, factor: Array | None) -> Array:
     """Adds factor · lse², which keeps the log-normaliser near 0."""
-    # Not factor · lse²: lse² may overflow where the loss and its derivative are finite.
+    # In this order: lse² alone may overflow where the loss and its derivative are finite.
     return losses if factor is None else losses + (factor * lse) * lse
 
 

@@ -10,7 +10,7 @@ derivatives by the logit z_j are
     entropy  =  ḡ + log s                    p_j ((m − z_j) − ḡ),  ḡ = Σ p_j (m − z_j)
 
 On the label p_y − 1 would cancel, so the rule uses −miss there. The derivative along a tangent ż
-then needs four sums. A and M leave the label out:
+then needs three sums and the tangent of the label's logit. A and M leave the label out:
 
     A = Σ_{j≠y} e_j ż_j        M = Σ_{j≠y} e_j (m − z_j) ż_j        B = Σ w_j ż_j        C = ż_y
 
@@ -20,14 +20,15 @@ then needs four sums. A and M leave the label out:
     sum_nll'  =  (W/s) rest' − B
     entropy'  =  (M + e_y (m − z_y) C − ḡ · rest') / s
 
-Everything else is arithmetic on one number per row. An option changes these numbers, or needs one
-sum more. So the gradient, the transpose of the four sums, is one elementwise pass. Its coefficients
-are the cotangents Ā, M̄, B̄ and C̄ of the sums:
+Everything else is arithmetic on numbers per row. Smoothing needs B, and the entropy needs M. All
+other options change only what multiplies these. So the gradient, the transpose of A, M, B and C, is
+one elementwise pass. Its coefficients are their cotangents Ā, M̄, B̄ and C̄:
 
     z̄_j  =  Ā e_j + M̄ e_j (m − z_j) + B̄ w_j  for j ≠ y,    C̄ + B̄ w_y  for j = y
 
-The derivative of sum_nll by w_j is −log p_j. The rule consists of statistics, to which it applies,
-and of exponentials, which have a rule of their own. So it can be differentiated to any order.
+The derivative of sum_nll by w_j is −log p_j. The rule uses the statistics themselves, to which it
+applies again, and exponentials, which have a rule of their own. So every order of derivative
+exists. With an inverse temperature β, e_j is exp(β(z_j − m)), and ż is the tangent of β z.
 """
 
 from functools import partial
@@ -56,6 +57,7 @@ def integer_stats(
     return _integer_stats(entropy, False, rows, w, y)
 
 
+# `reused` tells the lowering that a derivative follows. It changes what a program stores alone.
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _integer_stats(entropy: bool, reused: bool, rows: Rows, w: Array | None, y: Array) -> RowStats:
     sums = lower.label_sums(rows, rows.own(y), w, moment=entropy, reused=reused)
@@ -81,13 +83,14 @@ _integer_stats.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 def _along_logits(
     rows_dot: Rows, rows: Rows, w: Array | None, y: Array, stats: RowStats
 ) -> RowStats:
+    # The rule reads the logits again: a program that kept them masked would store them.
     rows = lower.reread_rows(rows)
     y, z_dot = rows.own(y), rows.tangent(rows_dot, stats.max)
     s, p_y = 1 + stats.rest, jnp.exp(-stats.nll)
     e_y = p_y * s
     others = lower.other_exps(rows, y, stats.max)
     A = rows.summed(others * z_dot)
-    C = rows.of_sums(lower.label_only(z_dot, y))
+    C = rows.of_sums(lower.label_only(z_dot, y))  # ż_y, from the device that has the class
     rest_dot = A + e_y * C
     nll_dot = A / s - stats.miss * C
     sum_nll_dot = entropy_dot = None
@@ -109,7 +112,7 @@ def _along_logits(
 def along_class_weights(w_dot: Array, rows: Rows, stats: RowStats) -> RowStats:
     """The derivative of `sum_nll` along a tangent of the class weights."""
     z_gaps = scaled(rows.gaps(stats.max), rows.inverse_temperature)
-    # A class of probability 0 has the term 0 · inf or an infinite one, with no derivative by w_j.
+    # A class of probability 0 has the term w_j · inf. Its derivative by w_j counts as 0.
     nlp = select(jnp.isinf(z_gaps), 0, z_gaps + jnp.log1p(stats.rest)[..., None])
     zeros = jax.tree.map(jnp.zeros_like, stats)
     return zeros._replace(

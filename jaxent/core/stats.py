@@ -37,8 +37,8 @@ from jaxent.core.xlogy import weigh
 
 T = TypeVar("T")
 
-# Reverse mode saves a loss's arguments and the statistics of its rows, which carry this name. It
-# recomputes everything else.
+# Reverse mode saves the arguments of a loss, and the statistics of its rows, which carry this name.
+# It recomputes everything else.
 _ROW_STATISTICS = "jaxent row statistics"
 KEPT_FOR_BACKWARD = jax.checkpoint_policies.save_only_these_names(_ROW_STATISTICS)
 
@@ -48,9 +48,9 @@ KEPT_FOR_BACKWARD = jax.checkpoint_policies.save_only_these_names(_ROW_STATISTIC
 class SoftmaxStats:
     """The statistics of each row of logits that softmax losses are formulas of, in nats.
 
-    A formula of these statistics needs no derivative rule of its own. `max` and `rest` together
-    represent the log-normaliser: `max` is held constant, and `rest` carries the whole derivative.
-    So take derivatives of `lse`, not of `max` or `rest` alone.
+    A formula of these statistics needs no derivative rule of its own. It may use the log-normaliser
+    `lse`, but not `max` or `rest` alone: the derivative of `max` is 0, and `rest` carries that of
+    `lse`.
 
     Here z are the logits of a row, soft-capped and divided by the temperature, p = softmax(z), and
     t is the label as a distribution over the classes.
@@ -82,7 +82,8 @@ class SoftmaxStats:
 class RowStats(NamedTuple):
     """The statistics inside the core. Those that a loss does not need are None.
 
-    `SoftmaxStats` is their public form, without class weights.
+    `max` is that of the logits before an inverse temperature β multiplies them. `SoftmaxStats` is
+    the public form: it has no masses, and it has the predicted class.
     """
 
     max: Array
@@ -121,9 +122,9 @@ class SoftmaxSums(NamedTuple):
     rest: Array  # Σ e_j − 1
     label_logit: Any = None  # z_y of a class number y, −inf if y is not in the set
     target: Any = None  # WeightedSums of a distribution t
-    slack: Any = None  # Σ t_j (1 − e_j)
+    slack: Any = None  # Σ t_j (1 − e_j), a part of miss
     classes: Any = None  # WeightedSums of the class weights w
-    moment: Any = None  # Σ e_j (m − z_j)
+    moment: Any = None  # Σ e_j (m − z_j), a part of the entropy
     beta: Any = None  # an inverse temperature, by which all gaps above are multiplied
 
 
@@ -144,7 +145,7 @@ def merge(a: SoftmaxSums, b: SoftmaxSums) -> SoftmaxSums:
 
 
 def relative_to(m: Array, sums: SoftmaxSums) -> SoftmaxSums:
-    """The sums relative to m, which is no smaller than their maximum. `rest` becomes Σ e_j.
+    """The sums relative to m, at least as large as their maximum, with Σ e_j in place of `rest`.
 
     With δ = m − max: e_j shrinks by exp(−δ), and m − z_j grows by δ. An empty set adds 0 to every
     sum. Classes all at −inf add 0 to Σ e_j. If they have mass, that mass makes the gap infinite.
@@ -195,6 +196,7 @@ def finalize(sums: SoftmaxSums) -> RowStats:
     if sums.label_logit is not None:
         gap = scaled(gaps(sums.label_logit, sums.max), sums.beta)
         nll = gap + log_s
+        # A gap above 0 means that another class has the maximum. Then rest ≥ exp(−gap).
         miss = ((1 - jnp.exp(-gap)) + sums.rest) / s
     if sums.target is not None:
         label_mass = sums.target.mass
@@ -202,7 +204,8 @@ def finalize(sums: SoftmaxSums) -> RowStats:
         miss = None if sums.slack is None else (sums.slack + label_mass * sums.rest) / s
     if sums.classes is not None:
         class_mass = sums.classes.mass
-        # Classes all at −inf have no distribution. So this adds max − max: NaN there, else 0.
+        # Classes all at −inf have no distribution. Without a label nothing else would say so, so
+        # this adds max − max: NaN there, else 0.
         sum_nll = sums.classes.gap + class_mass * log_s + (sums.max - sums.max)
     if sums.moment is not None:
         entropy = sums.moment / s + log_s
@@ -211,6 +214,6 @@ def finalize(sums: SoftmaxSums) -> RowStats:
 
 def kept_rows(rows: Rows, stats: RowStats) -> RowStats:
     """The statistics, 0 in dropped rows except for `max`, which is arbitrary there."""
-    # `max` stays the same array that exp(z − max) uses. With another one a compiler would compute
-    # and store the exponentials for each.
+    # `max` stays the same array that exp(z − max) uses. With two arrays, a compiler would compute
+    # and store two arrays of exponentials.
     return rows.only_kept(stats)._replace(max=stats.max)
