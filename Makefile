@@ -38,11 +38,11 @@ test-all: $(VENV)/.test  ## every test, over every case of the table and on ever
 	$(RUN) -m pytest -n auto -m "not unoptimized"
 
 # PyTorch and Keras are large, and the tests need neither.
-test-peers:  ## the calls of docs/coming-from beside PyTorch, Keras and optax
+test-peers:  ## the calls of docs/coming-from beside PyTorch, Keras and optax, and the page on Flax
 	$(MAKE) VENV=$(VENV)-peers compared
 
 compared: $(VENV)/.peers
-	$(RUN) -m pytest tests/test_coming_from.py tests/test_optax.py
+	$(RUN) -m pytest tests/test_coming_from.py tests/test_optax.py docs/guides/flax.md
 
 fuzz: $(VENV)/.test  ## drawn inputs to every loss
 	$(UNOPTIMIZED) $(RUN) -m pytest -n auto -m "" --examples 1000 tests/test_fuzz.py
