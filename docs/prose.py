@@ -34,7 +34,8 @@ def sentences(text: str) -> Iterator[str]:
     text = re.sub(r"`[^`]*`", "Code", text)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
     for paragraph in re.split(r"\n\s*\n|^\s*[-*] ", text, flags=re.M):
-        yield from re.split(r"(?<=[.!?:])\s+(?=[A-Z*]|jaxent\b|optax\b)", " ".join(paragraph.split()))
+        line = " ".join(paragraph.split())
+        yield from re.split(r"(?<=[.!?:])\s+(?=[A-Z*]|jaxent\b|optax\b)", line)
 
 
 def faults(sentence: str) -> Iterator[str]:
