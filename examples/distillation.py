@@ -122,7 +122,7 @@ def plot(runs: dict[str, History], of_teacher: float) -> Figure:
     return figure
 
 
-def main(steps: int = 300, figure: Path = OUTPUT / "distillation.png") -> None:
+def main(steps: int = 150, figure: Path = OUTPUT / "distillation.png") -> None:
     text = load()
     teacher: Any = Model(jax.random.key(0))
     ((teacher, _),) = deque(training(teacher, text, steps, linear_loss), maxlen=1)
