@@ -113,7 +113,7 @@ def plot(runs: dict[str, History], of_teacher: float) -> Figure:
         right.plot(run.steps, run.divergences, "o-", label=name)
     left.axhline(of_teacher, color="black", linewidth=1, label="teacher")
     left.set_ylabel("cross-entropy of a held-out token, in nats")
-    right.set_ylabel("Jensen–Shannon divergence from the teacher, in nats")
+    right.set_ylabel("divergence from the teacher, in nats")
     for axes in (left, right):
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
