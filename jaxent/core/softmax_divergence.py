@@ -62,8 +62,10 @@ softmax_kl.defjvp(_softmax_kl_jvp, symbolic_zeros=True)
 @jax.custom_jvp
 def softmax_jensen_shannon(rows: Rows, target_rows: Rows, beta: Array) -> Array:
     """JSD_β of rows (..., V) with the same classes, rows and temperature."""
-    of_target, of_prediction = _of_mixture(rows, target_rows, beta)
-    return beta * of_target + (1 - beta) * of_prediction
+    of_target, of_prediction = _terms_of_mixture(rows, target_rows, beta)
+    # One sum reads p, t and x once. Programs with two sums store them.
+    terms = beta * of_target + (1 - beta) * of_prediction
+    return sum_over(rows.axis_name, lower.row_sum(terms))
 
 
 def _softmax_jensen_shannon_jvp(primals, tangents):
@@ -74,38 +76,43 @@ def _softmax_jensen_shannon_jvp(primals, tangents):
         unlabelled_stats(target_rows),
     )
     divergence, stats, target_stats = kept_for_backward(computed)
+    # The means and the slopes are passes of their own, which read the logits again.
     again = [*map(lower.reread_rows, (rows, target_rows))]
-    p, t, x = _pair(*again, stats, target_stats)
-    a, b = _logs_over_mixture(x, beta)
-    sides = (
-        (1 - beta, p, a, again[0], tangents[0], stats),
-        (beta, t, b, again[1], tangents[1], target_stats),
-    )
+    once_more = [*map(lower.reread_rows, again)]
+    means = _sides(*again, stats, target_stats, beta)
+    slopes_of = _sides(*once_more, stats, target_stats, beta)
+    moving = zip(means, slopes_of, once_more, tangents[:2], (stats, target_stats), strict=True)
     terms = []
-    for share, probs, logs, side, dot, side_stats in sides:
+    for (_, *mean_of), (share, probs, logs), side, dot, side_stats in moving:
         if dot.move():
-            mean = side.summed(weigh(probs, logs))[..., None]
+            mean = side.summed(weigh(*mean_of))[..., None]
             terms.append(share * weigh(probs, logs - mean) * side.tangent(dot, side_stats.max))
     slopes = [again[0].summed(added(terms))] if terms else []
     if moves(tangents[2]):
-        of_target, of_prediction = _of_mixture(rows, target_rows, beta)
-        slopes.append((of_target - of_prediction) * tangents[2])
+        of_target, of_prediction = _terms_of_mixture(rows, target_rows, beta)
+        by_beta = sum_over(rows.axis_name, lower.row_sum(of_target - of_prediction))
+        slopes.append(by_beta * tangents[2])
     return divergence, added(slopes)
 
 
 softmax_jensen_shannon.defjvp(_softmax_jensen_shannon_jvp, symbolic_zeros=True)
 
 
-def _of_mixture(rows: Rows, target_rows: Rows, beta: Array) -> tuple[Array, Array]:
-    """KL(t ‖ m) and KL(p ‖ m)."""
+def _terms_of_mixture(rows: Rows, target_rows: Rows, beta: Array) -> tuple[Array, Array]:
+    """The terms ≥ 0 of KL(t ‖ m) and of KL(p ‖ m), for each class."""
     p, t, x = _consistent(rows, target_rows)
     a, b = _logs_over_mixture(x, beta)
     m = beta * t + (1 - beta) * p
-    of_target, of_prediction = (
-        sum_over(rows.axis_name, lower.row_sum(bregman(probs, m, logs)))
-        for probs, logs in ((t, b), (p, a))
-    )
-    return of_target, of_prediction
+    return bregman(t, m, b), bregman(p, m, a)
+
+
+def _sides(
+    rows: Rows, target_rows: Rows, stats: RowStats, target_stats: RowStats, beta: Array
+) -> tuple[tuple[Array, Array, Array], ...]:
+    """The share of the prediction, p and log(p/m), and the same of the target."""
+    p, t, x = _pair(rows, target_rows, stats, target_stats)
+    a, b = _logs_over_mixture(x, beta)
+    return (1 - beta, p, a), (beta, t, b)
 
 
 def _logs_over_mixture(x: Array, beta: Array) -> tuple[Array, Array]:
