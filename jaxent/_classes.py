@@ -131,7 +131,9 @@ def prepare_label_probs(
     if labels.dtype.itemsize < 4:
         labels = labels.astype(jnp.int32)
     is_class = (labels >= 0) & (labels < shape[-1])
-    valid = jnp.all(is_class | (labels == -1), axis=-1)
+    signed = jnp.issubdtype(labels.dtype, jnp.signedinteger)
+    is_padding = labels == -1 if signed else jnp.zeros(labels.shape, bool)
+    valid = jnp.all(is_class | is_padding, axis=-1)
     kept = valid if kept is None else valid & kept
     probs = fill_dropped(select(is_class, probs, jnp.zeros((), probs.dtype)), kept, 0)
     return select(is_class, labels, -1).astype(jnp.int32), probs, valid

@@ -71,6 +71,10 @@ def test_a_wrong_shape_is_an_error(which, seed, i, how):
     x = arrays[i]
     if i not in case.batched or len(case.batched) == 1 or (i == 0 and how != "longer"):
         return  # a number may be one per class, and the first array says what the batch is
+    if case.loss in (jaxent.info_nce, jaxent.siglip_loss) and i == 1 and how == "longer":
+        return  # more keys than queries
+    if case.loss is jaxent.linear_softmax_loss and i >= 3 and how == "an axis more":
+        return  # a formula may take several numbers per row
     wrong = {
         "longer": lambda: np.concatenate([x, x[:1]]),
         "an axis more": lambda: x[..., None],

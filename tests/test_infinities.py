@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 
@@ -168,6 +169,16 @@ def test_a_focal_loss_at_infinity_does_not_move_with_gamma(z, y, alpha):
     assert [by_gamma(gamma) for gamma in (0.0, 0.5, 1.0, 2.0)] == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("gamma_neg", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("z", [-2.0, 0.5, 2.0])
+def test_the_derivative_by_a_margin_of_0_is_the_limit(z, gamma_neg):
+    def loss(margin):
+        return jaxent.sigmoid_asymmetric_loss(z, 0.0, gamma_neg=gamma_neg, margin=margin)
+
+    at_0, beside = (jax.grad(loss)(np.float32(margin)) for margin in (0, 1e-6))
+    np.testing.assert_allclose(at_0, beside, rtol=1e-3)
+
+
 @pytest.mark.parametrize("z", [INF, 1e4, 1e38])
 @pytest.mark.parametrize("margin", [0.05, 0.5])
 def test_a_margin_bounds_the_cost_of_a_wrong_negative(z, margin):
@@ -288,6 +299,24 @@ def test_a_class_that_one_of_both_predicts_has_a_finite_mixture(which, beta):
     np.testing.assert_allclose(value, want, rtol=1e-6)
     for gradient in gradients:
         assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("beta", [1e-12, 1e-8, 1e-4, 0.9999])
+def test_a_small_share_of_the_mixture_keeps_its_digits(beta):
+    beta = np.float32(beta)
+    with mpmath.workdps(60):
+        share = mpmath.mpf(float(beta))
+        p = [1 / (1 + mpmath.exp(-30)), 1 / (1 + mpmath.exp(30))]
+        t = p[::-1]
+        m = [share * a + (1 - share) * b for a, b in zip(t, p, strict=True)]
+
+        def kl(a):
+            return sum(x * mpmath.log(x / y) for x, y in zip(a, m, strict=True))
+
+        want = float(share * kl(t) + (1 - share) * kl(p))
+    z, target_z = np.float32([30, 0]), np.float32([0, 30])
+    got = jaxent.softmax_jensen_shannon_divergence(z, target_z, beta=beta)
+    np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 @pytest.mark.parametrize("held", [INF, -INF, NAN])

@@ -148,3 +148,11 @@ def test_few_classes_are_a_distribution_over_all():
     labels, probs = np.array([[0, 0, -1]]), np.array([[0.25, 0.5, 9.0]], np.float32)
     want = jaxent.softmax_cross_entropy(Z[:1], np.array([[0.75, 0, 0]], np.float32))
     np.testing.assert_allclose(integer(Z[:1], labels, label_probs=probs), want, rtol=1e-6)
+
+
+def test_a_large_unsigned_label_is_no_padding():
+    labels = np.array([[0, 2**32 - 1], [0, 1]], np.uint32)
+    got = jaxent.softmax_log_probs(
+        np.zeros((2, 4), np.float32), labels, label_probs=np.ones((2, 2), np.float32)
+    )
+    np.testing.assert_array_equal(np.isnan(got), [True, False])

@@ -5,6 +5,7 @@ shifted probability p_m = max(p − margin, 0), so the loss ignores a negative o
 the margin.
 """
 
+import jax.numpy as jnp
 from jax import Array
 
 from jaxent.core.bernoulli import information, probabilities
@@ -31,4 +32,6 @@ def _shifted(p: Array, q: Array, nlq: Array, margin: Array) -> tuple[Array, Arra
     near = shifted < 0.5
     rest = select(near, 1 - shifted, q + margin)
     by_sum = -log_of_sum(select(rest > 0, rest, 1), -shifted, near)
-    return shifted, select(above, select(margin == 0, nlq, by_sum), 0)
+    # Where q has lost its digits, so has the sum, but for a margin beside it.
+    lost = (margin == 0) & (q < jnp.finfo(q.dtype).tiny)
+    return shifted, select(above, select(lost, nlq, by_sum), 0)

@@ -121,19 +121,19 @@ def _logs_over_mixture(x: Array, beta: Array) -> tuple[Array, Array]:
     bound = 80 if x.dtype == jnp.float32 else 700
     x = jnp.clip(x, -bound, bound)
     small = jnp.exp(-jnp.abs(x))
-    a = _log_of_mean(beta, beta * jnp.expm1(x), small)
-    b = _log_of_mean(1 - beta, (1 - beta) * jnp.expm1(-x), small)
+    a = _log_of_mean(1 - beta, beta * jnp.expm1(x), beta * small)
+    b = _log_of_mean(beta, (1 - beta) * jnp.expm1(-x), (1 - beta) * small)
     return -a, -b
 
 
-def _log_of_mean(share: Array, u: Array, small: Array) -> Array:
-    """log((1 − share) + share · e^x), given u = share (e^x − 1) and e^−|x|.
+def _log_of_mean(rest: Array, u: Array, small: Array) -> Array:
+    """log(rest + share · e^x) for rest = 1 − share, given u = share (e^x − 1) and share · e^−|x|.
 
     Where e^x is near 1, it is log(1 + u). Where both terms are small, so is 1 + u, which would
     cancel. There e^x is e^−|x|.
     """
     near = u > -0.5
-    return log_of_sum(select(near, 1 + u, (1 - share) + share * small), u, near)
+    return log_of_sum(select(near, 1 + u, rest + small), u, near)
 
 
 def _consistent(rows: Rows, target_rows: Rows) -> tuple[Array, Array, Array]:
