@@ -77,8 +77,8 @@ def _softmax_jensen_shannon_jvp(primals, tangents):
     )
     divergence, stats, target_stats = kept_for_backward(computed)
     # The means and the slopes are passes of their own, which read the logits again.
-    again = [*map(lower.reread_rows, (rows, target_rows))]
-    once_more = [*map(lower.reread_rows, again)]
+    again = lower.reread_rows(rows), lower.reread_rows(target_rows)
+    once_more = lower.reread_rows(again[0]), lower.reread_rows(again[1])
     means = _sides(*again, stats, target_stats, beta)
     slopes_of = _sides(*once_more, stats, target_stats, beta)
     moving = zip(means, slopes_of, once_more, tangents[:2], (stats, target_stats), strict=True)
