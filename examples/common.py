@@ -27,7 +27,7 @@ Score = Callable[[np.ndarray, np.ndarray], ArrayLike]  # of labels and logits of
 
 
 class Digits(NamedTuple):
-    """Grey images (N, 8, 8, 1) in [0, 1] and, as loaded, their class numbers (N,)."""
+    """Grey images (N, 8, 8, 1) in [0, 1] and, as loaded, their class indices (N,)."""
 
     train_images: np.ndarray
     test_images: np.ndarray

@@ -102,7 +102,7 @@ def integer_label_hint(labels: Array, name: str, shape: tuple[int, ...], axis: A
             " softmax_cross_entropy or categorical_cross_entropy"
         )
     if labels.shape == shape[:-1] and _has_dtype(labels, jnp.floating, np.bool_):
-        return ". Where they are class numbers, pass labels.astype(int)"
+        return ". Where they are class indices, pass labels.astype(int)"
     other_axes = range(len(shape) - 1) if axis == -1 else ()
     fitting = [f"axis={i}" for i in other_axes if labels.shape == shape[:i] + shape[i + 1 :]]
     return f" for {name} of shape {shape}: is it {' or '.join(fitting)}?" if fitting else ""
@@ -113,8 +113,8 @@ def distribution_hint(labels: Array, shape: tuple[int, ...]) -> str:
     if labels.shape != shape[:-1]:
         return ""
     if _has_dtype(labels, np.integer):
-        return ". For class numbers, call a loss with integer labels or pass their jax.nn.one_hot"
-    return ". Where they are class numbers, pass labels.astype(int)"
+        return ". For class indices, call a loss with integer labels or pass their jax.nn.one_hot"
+    return ". Where they are class indices, pass labels.astype(int)"
 
 
 def row_mask_hint(mask: tuple[int, ...], shape: tuple[int, ...]) -> str:

@@ -37,7 +37,7 @@ Options = dict[str, Any]
 class RowInputs(NamedTuple):
     """The arguments with something for each row, (N, ...) each. An absent one is None.
 
-    Labels are class numbers (N,), or distributions (N, V), or class numbers (N, K) that have the
+    Labels are class indices (N,), or distributions (N, V), or class indices (N, K) that have the
     probabilities `label_probs` (N, K).
     """
 

@@ -25,7 +25,7 @@ def expect_floating(name: str, x: Array) -> None:
 
 
 def expect_integer(name: str, x: Array, hint: str = "") -> None:
-    wrong = f"{name} must be class numbers of an integer dtype, got {x.dtype}{hint}"
+    wrong = f"{name} must be indices of an integer dtype, got {x.dtype}{hint}"
     with _explained(TypeError, wrong):
         chex.assert_type(x, jnp.integer)
 

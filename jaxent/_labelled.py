@@ -111,7 +111,7 @@ def with_class_numbers(
     label_probs: ArrayLike | None,
     axis_name: AxisName,
 ) -> RowInputs:
-    """The inputs with class numbers, or with few of them and their probabilities, validated."""
+    """The inputs with class indices, or with few of them and their probabilities, validated."""
     classes = count_over(axis_name, head.classes)
     if label_probs is not None:
         kept = None if inputs.kept is None else inputs.kept.reshape(shape)
@@ -125,7 +125,7 @@ def with_class_numbers(
 
 
 def target(rows: Rows, inputs: RowInputs) -> Array:
-    """The labels of rows: class numbers (N,), or distributions (N, V)."""
+    """The labels of rows: class indices (N,), or distributions (N, V)."""
     if inputs.label_probs is None:
         return inputs.labels
     return rows.removed(spread(rows, inputs.labels, inputs.label_probs))

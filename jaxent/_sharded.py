@@ -70,7 +70,8 @@ def sharded(
 
     Raises:
       TypeError: the loss is another one.
-      ValueError: the mesh lacks an axis, or its size does not divide the sharded one.
+      ValueError: the mesh lacks an axis, or its size does not divide the sharded one, or a
+        contrastive loss is given an axis of classes or of features.
 
     Examples:
       >>> import jax
@@ -121,6 +122,11 @@ def _sharded(
             "loss must be a loss of a linear head or a contrastive loss of jaxent, got"
             f" {getattr(loss, '__name__', loss)!r}. Other losses take sharded arrays as they are,"
             " and options go to the function that sharded returns"
+        )
+    if first == "queries" and (vocab_axis or feature_axis):
+        raise ValueError(
+            "vocab_axis and feature_axis must be None for a contrastive loss, which has no classes"
+            f" and no kernel, got {vocab_axis!r} and {feature_axis!r}"
         )
     axis_name = vocab_axis if first == "features" else data_axis
 

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from jaxent import _classes
 from jaxent._declare import MIXTURE, TEMPERATURE, Axis, Constant, Reduction, loss
-from jaxent._inputs import expect_real, expect_shape, number, option
+from jaxent._inputs import expect_real, expect_shape, expect_split, number, option
 from jaxent._reduction import Reduced, reduce
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.mesh import AxisName
@@ -162,6 +162,7 @@ def _two_rows(
     target_logits = jnp.asarray(target_logits)
     expect_real("target_logits", target_logits)
     expect_shape("target_logits", target_logits, jnp.shape(logits), "logits")
+    expect_split("target_logits", target_logits, axis_name)
     target_rows = replace(rows, values=_classes.class_axis_last(target_logits, axis))
     dtype = compute_dtype(rows.values, target_logits)
     divisor = option("temperature", temperature, dtype)

@@ -32,15 +32,17 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(config, items):
     """Keeps a share of each test's parameters, the same one in every run.
 
-    Compiling is what tests spend their time on, and every parameter compiles programs.
+    Compiling is what tests spend their time on, and every parameter compiles programs. A test that
+    is marked as `whole` keeps all of them.
     """
     of_each_test = collections.defaultdict(list)
     for item in items:
         of_each_test[item.nodeid.partition("[")[0]].append(item)
     kept = set()
     for parameters in of_each_test.values():
+        share = 1 if parameters[0].get_closest_marker("whole") else config.getoption("--one-in")
         parameters.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))
-        kept.update(parameters[: math.ceil(len(parameters) / config.getoption("--one-in"))])
+        kept.update(parameters[: math.ceil(len(parameters) / share)])
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = [item for item in items if item in kept]
 

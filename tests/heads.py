@@ -13,7 +13,7 @@ def _mask(rng, n, classes):
     return np.asarray(rng.uniform(size=n) < 0.7)
 
 
-# What the losses of class numbers take besides features, kernel and labels.
+# What the losses of class indices take besides features, kernel and labels.
 OPTIONS = {
     "bias": lambda rng, n, classes: rng.normal(size=classes),
     "softcap": lambda rng, n, classes: np.asarray(3.0),

@@ -148,6 +148,13 @@ TABLE = [
         inputs.with_few_classes(ordinary),
         SOFTMAX,
     ),
+    Entry(
+        "log-probability of two classes, temperature 3",
+        lambda z, y, probs: jaxent.softmax_log_probs(z, y, label_probs=probs, temperature=3.0),
+        functools.partial(oracle.few_log_probs, temperature=3),
+        inputs.with_few_classes(ordinary),
+        SOFTMAX,
+    ),
     *(
         Entry(
             f"softmax Jensen-Shannon, beta {beta}",
@@ -156,7 +163,7 @@ TABLE = [
             inputs.two_logits,
             SOFTMAX,
         )
-        for beta in (0.25, 0.5)
+        for beta in (2.0**-20, 0.25, 0.5)
     ),
     Entry(
         "asymmetric, margin 1/16",
@@ -176,7 +183,7 @@ TABLE = [
         SOFTMAX,
     ),
     Entry(
-        "categorical CE, class numbers",
+        "categorical CE, class indices",
         functools.partial(jaxent.categorical_cross_entropy_with_integer_labels, epsilon=0),
         oracle.categorical_of_class,
         with_class(inputs.one_distribution),

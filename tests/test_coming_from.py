@@ -37,6 +37,12 @@ ROWS = [
 ]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_row_of_a_page_is_compared(page):
+    rows = [line for line in page.read_text().splitlines() if re.match(r"\|.*`[^`]*jaxent\.", line)]
+    assert len(rows) == len(list(rows_of(page))) > 4
+
+
 def arrays():
     """The arrays that the pages name."""
     rng = np.random.default_rng(0)

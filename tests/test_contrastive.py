@@ -75,6 +75,13 @@ def test_supervised_contrast():
         np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
+def test_an_excluded_key_is_no_positive_among_several():
+    x = np.eye(3, dtype=np.float32)
+    options = {"temperature": 1.0, "exclude_self": True}
+    got = jaxent.info_nce(x, x, positives=np.array([[0, 1], [1, 2], [0, -1]]), **options)
+    np.testing.assert_allclose(got, np.full(3, np.log(2)), rtol=1e-6)
+
+
 def siglip(queries, keys, scale, bias):
     """Zhai et al., 2023: −Σ_j log σ(z_ij) on the diagonal, −log σ(−z_ij) off it."""
     z = scale * queries @ keys.T + bias
@@ -264,7 +271,7 @@ def test_both_ways_take_three_products_in_one_chunk():
     ("options", "error", "message"),
     [
         ({"positives": np.zeros((N, 1, 1), int)}, ValueError, r"positives must have the shape"),
-        ({"positives": np.zeros(N)}, TypeError, "positives must be class numbers of an integer"),
+        ({"positives": np.zeros(N)}, TypeError, "positives must be indices of an integer"),
         ({"positives": np.zeros(3, int)}, ValueError, r"positives must have .*\(9,\) or \(9, K\)"),
         ({"keys_where": np.ones(3, bool)}, ValueError, r"keys_where must have the shape \(9,\)"),
         ({"keys_where": np.ones(N)}, TypeError, "keys_where must be boolean"),

@@ -7,6 +7,7 @@ import concurrent.futures
 import functools
 import pickle
 import resource
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from tests.cases import CASES
 from tests.laws import value_and_gradients
 from tests.totals import TOTALS
 
+STATM = Path("/proc/self/statm")
 EVERY = CASES + TOTALS
 WHICH = st.integers(0, len(EVERY) - 1)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -84,7 +86,12 @@ def test_a_wrong_shape_is_an_error(which, seed, i, how):
         jax.eval_shape(case.function, *arrays[:i], wrong, *arrays[i + 1 :])
 
 
+def resident_bytes():
+    return int(STATM.read_text().split()[1]) * resource.getpagesize()
+
+
 @pytest.mark.exhaustive
+@pytest.mark.skipif(not STATM.exists(), reason="the memory of a process is read as on Linux")
 def test_new_numbers_neither_compile_again_nor_hold_memory():
     compiled = []
 
@@ -100,7 +107,7 @@ def test_new_numbers_neither_compile_again_nor_hold_memory():
 
     for i in range(100):
         call(i)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident_bytes()
     jax.monitoring.register_event_duration_secs_listener(count)
     try:
         for i in range(10_000):
@@ -108,7 +115,7 @@ def test_new_numbers_neither_compile_again_nor_hold_memory():
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
     assert sum(compiled) == 0
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**14  # KiB
+    assert resident_bytes() - before < 2**24
 
 
 @pytest.mark.exhaustive

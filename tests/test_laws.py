@@ -38,7 +38,7 @@ smoothed = functools.partial(integer, label_smoothing=0.1)
 
 
 def drawn(seed, batch, V, scale=3.0):
-    """Logits, class numbers, and a generator for more."""
+    """Logits, class indices, and a generator for more."""
     rng = np.random.default_rng(seed)
     z = (rng.normal(size=(*batch, V)) * scale).astype(np.float32)
     return z, rng.integers(0, V, batch), rng

@@ -44,7 +44,7 @@ def held(request):
 
 
 def problem(shape, held, options):
-    """Rows, class numbers, targets and class weights, without mass where a class is absent."""
+    """Rows, class indices, targets and class weights, without mass where a class is absent."""
     rng = np.random.default_rng(0)
     z = HELD[held](rng.normal(size=shape).astype(np.float32) * 3).astype(np.float32)
     y = rng.integers(shape[-1], size=shape[:-1], dtype=np.int32)

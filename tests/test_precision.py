@@ -13,6 +13,7 @@ from tests.precision import CONFIDENT, DTYPES, SOFTMAX, TABLE
 from tests.ulps import allowed, measure, ulps
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("dtype", mainly(["float32", "bfloat16"], *DTYPES))
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
 def test_error(entry, dtype):

@@ -208,6 +208,14 @@ class TestAxisName:
         with pytest.raises(ValueError, match="logits must be split along the mesh axis 'vocab'"):
             self.call(entropy, DATA, jnp.zeros((4, 8)))
 
+    @pytest.mark.parametrize(
+        "loss", [jaxent.softmax_kl_divergence, jaxent.softmax_jensen_shannon_divergence]
+    )
+    def test_target_logits_that_are_whole_everywhere(self, loss):
+        divergence = functools.partial(loss, axis_name="vocab")
+        with pytest.raises(ValueError, match="target_logits must be split along the mesh axis"):
+            self.call(divergence, (VOCAB, PartitionSpec()), jnp.zeros((4, 8)), jnp.zeros((4, 2)))
+
     def test_a_shard_map_that_does_not_say_what_varies(self):
         entropy = functools.partial(jaxent.softmax_entropy, axis_name="vocab")
         with pytest.raises(ValueError, match="check_vma=True"):

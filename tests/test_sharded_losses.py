@@ -88,6 +88,12 @@ def test_more_keys_than_queries_need_positives(loss):
         on_mesh(x, keys, **options)
 
 
+@pytest.mark.parametrize("axis", ["vocab_axis", "feature_axis"])
+def test_contrastive_losses_have_no_classes_to_shard(axis):
+    with pytest.raises(ValueError, match="vocab_axis and feature_axis must be None for a contrast"):
+        jaxent.sharded(jaxent.siglip_loss, mesh=meshes.mesh_of((2,)), **{axis: "data"})
+
+
 def test_positives_among_more_keys_than_queries():
     rng = np.random.default_rng(0)
     x, keys = (rng.normal(size=(n, 4)).astype(np.float32) for n in (8, 12))
@@ -131,12 +137,12 @@ def test_is_the_loss_of_one_device(turn, name, reduction, kind, further):
     rng = np.random.default_rng(1)
     weights = rng.uniform(0.5, 2, N).astype(np.float32)
     tail = {"where": rng.uniform(size=N) < 0.8, "weights": weights, "reduction": reduction}
-    axes = {"mesh": meshes.mesh_of((2, 4), kind), "data_axis": "data", "vocab_axis": "vocab"}
+    axes = {"mesh": meshes.mesh_of((2, 4), kind), "data_axis": "data"}
     function = getattr(loss, "func", loss)
     axis, feature_axis = LAYOUTS[(turn + further) % len(LAYOUTS)]
     if "kernel" in inspect.signature(function).parameters:
         arrays, options = laid_out(arrays, options, axis)
-        axes["feature_axis"] = feature_axis
+        axes |= {"vocab_axis": "vocab", "feature_axis": feature_axis}
     on_mesh = jaxent.sharded(function, **axes)
     if isinstance(loss, functools.partial):
         on_mesh = functools.partial(on_mesh, *loss.args, **loss.keywords)

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 
 from tests import makers
 from tests.case import Case
-from tests.cases import PLAIN, WITH_ALL_OPTIONS
+from tests.cases import CASES, PLAIN
 from tests.laws import (
     by_floats,
     every_loss,
@@ -283,7 +283,7 @@ class TestVariants(chex.TestCase):
         with_jit=True, without_jit=True, with_device=True, without_device=True, with_pmap=True
     )
     def test_every_loss(self):
-        for case in WITH_ALL_OPTIONS:
+        for case in CASES:
             arrays = case.make(BATCH, np.float32)
             got = self.variant(case.function)(*arrays)
             want = case.function(*arrays)

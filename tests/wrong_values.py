@@ -106,7 +106,7 @@ WRONG = {
         "()",
         "(4, 3)",
     ),
-    "dense labels that are class numbers": (
+    "dense labels that are class indices": (
         lambda: dense(Z, N),
         ValueError,
         "labels",
@@ -203,7 +203,7 @@ WRONG = {
         ValueError,
         "where[None, :, None, None]",
     ),
-    "floating class numbers into statistics": (
+    "floating class indices into statistics": (
         lambda: jaxent.softmax_stats(Z, N.astype(np.float32)),
         ValueError,
         "labels.astype(int)",

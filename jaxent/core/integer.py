@@ -1,4 +1,4 @@
-r"""Statistics of rows whose label is a class number y, and their derivatives.
+r"""Statistics of rows whose label is a class index y, and their derivatives.
 
 With e_j = exp(z_j − m), s = Σ e_j, p_j = e_j / s and W = Σ w_j, the statistics and their
 derivatives by the logit z_j are
@@ -49,7 +49,7 @@ from jaxent.core.xlogy import weigh
 def integer_stats(
     rows: Rows, y: Array, w: Array | None = None, *, entropy: bool = False
 ) -> RowStats:
-    """The statistics of rows (..., V) with a class number y, of shape (...), in [0, V).
+    """The statistics of rows (..., V) with a class index y, of shape (...), in [0, V).
 
     `sum_nll` is computed if w is given. These weights of classes broadcast against the logits. The
     statistics of a dropped row are 0, except for `max`, which is arbitrary.

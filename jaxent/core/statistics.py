@@ -24,7 +24,7 @@ def statistics(
 ) -> SoftmaxStats:
     """The statistics named in `used`; the others are 0, and are not computed.
 
-    `labels` are class numbers (...) or distributions (..., V). `nll` and `miss` are NaN in rows
+    `labels` are class indices (...) or distributions (..., V). `nll` and `miss` are NaN in rows
     that are kept but not `valid` (None: all are), and their derivatives are 0.
     """
     w = rows.class_weights(None, rows.dtype) if "sum_nll" in used else None

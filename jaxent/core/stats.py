@@ -4,7 +4,7 @@ Let z be the logits of a row, m = max z, e_j = exp(z_j − m) and s = Σ e_j, so
 One class at the maximum contributes e = 1 to s. The sum over all the others is `rest`, and
 s = 1 + rest. A confident row with rest = 1e-20 has log s = log1p(rest) = 1e-20, not 0.
 
-Let t be the label's distribution, one-hot for a class number, and w weights of the classes.
+Let t be the label's distribution, one-hot for a class index, and w weights of the classes.
 
     log-normaliser      lse      = m + log s
     cross-entropy       nll      = Σ t_j (−log p_j)   = Σ t_j (m − z_j) + Σ t_j · log s
@@ -120,7 +120,7 @@ class SoftmaxSums(NamedTuple):
 
     max: Array
     rest: Array  # Σ e_j − 1
-    label_logit: Any = None  # z_y of a class number y, −inf if y is not in the set
+    label_logit: Any = None  # z_y of a class index y, −inf if y is not in the set
     target: Any = None  # WeightedSums of a distribution t
     slack: Any = None  # Σ t_j (1 − e_j), a part of miss
     classes: Any = None  # WeightedSums of the class weights w

@@ -17,7 +17,7 @@ _COMPARED = 2**4
 
 
 def label_sums(rows: Rows, y: Array, w: Array | None, moment: bool) -> SoftmaxSums:
-    """The sums of rows with a class number y in [0, V); y is V where the label is elsewhere."""
+    """The sums of rows with a class index y in [0, V); y is V where the label is elsewhere."""
     sums = _sums(rows, w, moment)
     z = rows.logits(sums.max.dtype)
     return sums._replace(label_logit=jnp.max(select(is_label(z, y), z, -jnp.inf), axis=-1))
