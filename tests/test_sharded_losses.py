@@ -88,10 +88,12 @@ def test_more_keys_than_queries_need_positives(loss):
         on_mesh(x, keys, **options)
 
 
-@pytest.mark.parametrize("axis", ["vocab_axis", "feature_axis"])
-def test_contrastive_losses_have_no_classes_to_shard(axis):
+@pytest.mark.parametrize(
+    "axes", [{"vocab_axis": "data"}, {"data_axis": "data", "feature_axis": "data"}]
+)
+def test_contrastive_losses_have_no_classes_to_shard(axes):
     with pytest.raises(ValueError, match="vocab_axis and feature_axis must be None for a contrast"):
-        jaxent.sharded(jaxent.siglip_loss, mesh=meshes.mesh_of((2,)), **{axis: "data"})
+        jaxent.sharded(jaxent.siglip_loss, mesh=meshes.mesh_of((2,)), **axes)
 
 
 def test_positives_among_more_keys_than_queries():
