@@ -126,14 +126,15 @@ def info_nce(
         both = queries, keys, temperature, max_logits_bytes, axis_name, where, weights, reduction
         return _both_ways(*both)
     paired = positives is None
-    pairs = _pairs.prepare(queries, keys, where, weights, axis_name, keys_where, paired=paired)
+    arrays = queries, keys, where, weights, axis_name, keys_where
+    pairs = _pairs.prepare(*arrays, paired=paired, exclude_self=exclude_self)
     inputs = pairs.inputs._replace(labels=pairs.numbers)
     if positives is not None:
         inputs = _with_positives(inputs, jnp.asarray(positives), pairs, exclude_self)
     if exclude_self:
         if pairs.keys.shape[0] == 1:
             raise ValueError("keys must be two or more where exclude_self=True, got 1")
-        inputs = _with_other_keys(inputs, pairs)._replace(further=(pairs.numbers,))
+        inputs = inputs._replace(further=(pairs.numbers,))
     options = {"temperature": option("temperature", temperature, pairs.dtype)}
     head, shape = pairs.head(excludes=True), pairs.queries.shape[:1]
     arguments = (head,), shape, inputs, options, max_logits_bytes, reduction
@@ -165,14 +166,6 @@ def _with_positives(
     named = "queries", positives, shares, (n, m), inputs.kept
     y, probs, valid = _classes.prepare_label_probs(*named)
     return inputs._replace(labels=y, label_probs=probs, valid=valid)
-
-
-def _with_other_keys(inputs: RowInputs, pairs: Pairs) -> RowInputs:
-    """The inputs without the queries that have no key but their own."""
-    if pairs.keys_kept is None:
-        return inputs
-    own = jnp.take(pairs.keys_kept, pairs.numbers, mode="clip").astype(jnp.int32)
-    return inputs.only(jnp.sum(pairs.keys_kept, dtype=jnp.int32) > own)
 
 
 def _cross_entropy(z: tuple[Array, ...], inputs: RowInputs, options: Options) -> tuple[Array, None]:

@@ -56,10 +56,11 @@ def prepare(
     *,
     paired: bool = True,
     equal: bool = False,
+    exclude_self: bool = False,
 ) -> Pairs:
     """Validates queries and keys. If they are `paired`, `where` drops keys together with queries.
 
-    `equal` says that there must be as many keys as queries.
+    `equal` says that there must be as many keys as queries. A query without a key is dropped.
     """
     queries, keys = jnp.asarray(queries), jnp.asarray(keys)
     for name, x, shape in (("queries", queries, "(N, D)"), ("keys", keys, "(M, D)")):
@@ -78,17 +79,23 @@ def prepare(
             f" got {keys.shape}"
         )
     inputs = _heads.prepare_row_inputs((n,), where, weights)
-    kept = _keys_kept(m, keys_where, inputs.kept if paired else None)
+    kept = keys_kept(m, keys_where, inputs.kept if paired else None)
     numbers = first_over(axis_name, m) + jnp.arange(n)
     if axis_name is not None:
         keys = jnp.asarray(lax.all_gather(keys, axis_name, tiled=True))
         kept = None if kept is None else lax.all_gather(kept, axis_name, tiled=True)
     if kept is not None:
-        inputs = inputs.only(jnp.broadcast_to(jnp.any(kept), (n,)))
+        inputs = inputs.only(has_key(kept, numbers, exclude_self))
     return Pairs(queries, keys, kept, inputs, numbers)
 
 
-def _keys_kept(m: int, keys_where: ArrayLike | None, of_queries: Array | None) -> Array | None:
+def has_key(kept: Array, numbers: Array, exclude_self: bool) -> Array:
+    """Whether a key counts for each query, or a key that is not its own where `exclude_self`."""
+    own = jnp.take(kept, numbers, mode="clip").astype(jnp.int32) if exclude_self else 0
+    return jnp.broadcast_to(jnp.sum(kept, dtype=jnp.int32) > own, numbers.shape)
+
+
+def keys_kept(m: int, keys_where: ArrayLike | None, of_queries: Array | None) -> Array | None:
     """The mask of the keys that count. Key i belongs to query i."""
     kept = None
     if keys_where is not None:

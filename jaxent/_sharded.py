@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
-from jaxent import _linear_loss
+from jaxent import _linear_loss, _pairs
 from jaxent._declare import loss as declare
 from jaxent._declare import numbers_of
 from jaxent._heads import kernel_axis
@@ -136,6 +136,7 @@ def _sharded(
         reduction = arguments.get("reduction", "none")
         if first == "queries":
             _expect_pairs(arrays, fixed)
+            arrays |= _queries_with_a_key(arrays, fixed)
         axes = _axes_of_arrays(arrays, fixed, data_axis, vocab_axis, feature_axis)
         specs = {n: _partition_spec(n, x, mesh, axes[n]) for n, x in arrays.items()}
         options = fixed | {"axis_name": axis_name}
@@ -218,6 +219,20 @@ def _expect_pairs(arrays: Mapping[str, Array], fixed: Mapping[str, Any]) -> None
             f"keys must have the {n} rows of queries on a mesh, where key i belongs to query i,"
             f" got {m}. info_nce takes more keys with positives, without exclude_self"
         )
+
+
+def _queries_with_a_key(arrays: Mapping[str, Array], fixed: Mapping[str, Any]) -> dict[str, Array]:
+    """The argument `where`, if `keys_where` may leave queries without a key.
+
+    A device alone does not know how many queries count for the mean.
+    """
+    if "keys_where" not in arrays:
+        return {}
+    n, m = (arrays[name].shape[0] for name in ("queries", "keys"))
+    kept = kept_mask((n,), arrays.get("where"), arrays.get("weights"))
+    keys = _pairs.keys_kept(m, arrays["keys_where"], None if "positives" in arrays else kept)
+    counts = _pairs.has_key(keys, jnp.arange(n), fixed["exclude_self"])
+    return {"where": counts if kept is None else counts & kept}
 
 
 def _validate_mesh_axes(

@@ -96,6 +96,27 @@ def test_contrastive_losses_have_no_classes_to_shard(axes):
         jaxent.sharded(jaxent.siglip_loss, mesh=meshes.mesh_of((2,)), **axes)
 
 
+@pytest.mark.parametrize("positives", [None, (np.arange(8) + 1) % 8])
+@pytest.mark.parametrize("kept", [[], [3], [0, 3, 5]])
+@pytest.mark.parametrize("reduction", ["mean", "weighted_mean", "total_and_count"])
+def test_the_mean_does_not_count_a_query_without_a_key(positives, kept, reduction):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8, 4)).astype(np.float32)
+    options = {
+        "temperature": 0.5,
+        "positives": positives,
+        "exclude_self": positives is not None,
+        "keys_where": np.isin(np.arange(8), kept),
+        "where": np.arange(8) != 5,
+        "weights": np.arange(8, dtype=np.float32),
+        "reduction": reduction,
+    }
+    on_mesh = jaxent.sharded(jaxent.info_nce, mesh=meshes.mesh_of((2,)), data_axis="data")
+    got, want = (loss(x, x, **options) for loss in (on_mesh, jaxent.info_nce))
+    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-6)
+
+
 def test_positives_among_more_keys_than_queries():
     rng = np.random.default_rng(0)
     x, keys = (rng.normal(size=(n, 4)).astype(np.float32) for n in (8, 12))
