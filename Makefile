@@ -35,7 +35,7 @@ test: $(VENV)/.test  ## every test but the slowest, with a twelfth of its cases
 
 test-all: $(VENV)/.test  ## every test, over every case of the table and on every mesh
 	$(UNOPTIMIZED) $(RUN) -m pytest -n auto -m unoptimized
-	$(RUN) -m pytest -n auto -m "not unoptimized"
+	$(RUN) -m pytest -n auto -m "not unoptimized" tests jaxent docs README.md
 
 # PyTorch and Keras are large, and the tests need neither.
 test-peers:  ## the calls of docs/coming-from beside PyTorch, Keras and optax, and the page on Flax
@@ -61,8 +61,9 @@ ahead:  ## what the losses move on an H200 and a v5e, compiled without either
 compiled-ahead: $(VENV)/.ahead
 	$(RUN) -m bench.ahead
 
-docs: $(VENV)/.docs  ## the site, in dist/site; a broken link is an error
+docs: $(VENV)/.docs  ## the site, in dist/site, and its examples; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
+	$(RUN) -m pytest -n auto docs
 	@echo the site begins at dist/site/index.html
 
 # The examples in the docstrings run as users run them: the package installed, far from its sources.

@@ -22,14 +22,15 @@
 Every function works under jit, vmap, grad, jvp and their compositions. It computes in float32, or
 in float64 if an input is float64, and returns nats. A gradient has the dtype of its input. JAX
 checks shapes and dtypes when it traces a call. Nothing broadcasts. An argument of None is absent.
-docs/numerics.md defines the results for every kind of input, and bounds the errors.
+"Real" arrays are booleans, integers or floating. docs/numerics.md defines the results for every kind
+of input, and bounds the errors.
 
 Every loss, divergence and entropy takes these keywords:
 
 - `where`:
-  A boolean mask. A mask of the losses' shape drops losses: they are 0, and not counted.
-  A mask of the logits' shape drops classes. It may have size 1 along an axis of rows: (1, V) for
-  logits (N, V), (1, 1, V) for logits (B, T, V).
+  A boolean mask. One element for each loss drops losses: they are 0, and not counted. For logits
+  (B, T, V) that mask is (B, T). A mask of the logits' shape drops classes. It may have size 1
+  along an axis of rows: (1, V) for logits (N, V), (1, 1, V) for logits (B, T, V).
   Dropping is removing: values and gradients are those of arrays without the dropped rows or
   classes. Dropped entries may be NaN or inf. A dropped class loses its label mass. An integer
   label on a dropped class has loss +inf. A row without kept classes is a dropped row.

@@ -73,7 +73,7 @@ def info_nce(
       where: `(N,)` boolean, False for queries to drop. Their loss is 0. Without `positives` it
         drops pairs: their keys do not count either.
       weights: `(N,)`, one per query. A weight of 0 drops as `where` does.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(N,)` in nats, or the result of `reduction`.
@@ -262,7 +262,7 @@ def siglip_loss(
       where: `(N,)` boolean, False for pairs to drop. Their loss is 0, and their keys are no
         negatives.
       weights: `(N,)`, one per query. A weight of 0 drops a pair as `where` does.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(N,)` in nats, or the result of `reduction`.

@@ -89,10 +89,10 @@ def linear_softmax_kl_divergence(
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
       axis: the axis of the classes of the student's kernel.
       target_axis: the axis of the classes of the teacher's kernel.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       where: `(...)` boolean, False for rows to drop.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, at least 0, or the result of `reduction`.
@@ -181,10 +181,10 @@ def linear_softmax_jensen_shannon_divergence(
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
       axis: the axis of the classes of the student's kernel.
       target_axis: the axis of the classes of the teacher's kernel.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       where: `(...)` boolean, False for rows to drop.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, at least 0, or the result of `reduction`.

@@ -40,7 +40,7 @@ def kl_divergence(
       axis: the class axis or axes.
       where: boolean, of the rows' shape to drop rows, or of the inputs' shape to drop terms.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -88,7 +88,7 @@ def kl_divergence_with_log_targets(
       axis: the class axis or axes.
       where: boolean, of the rows' shape to drop rows, or of the inputs' shape to drop terms.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -130,7 +130,7 @@ def generalized_kl_divergence(
       axis: the class axis or axes.
       where: boolean, of the rows' shape to drop rows, or of the inputs' shape to drop terms.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -176,7 +176,7 @@ def jensen_shannon_divergence(
       axis: the class axis or axes.
       where: boolean, of the rows' shape to drop rows, or of the inputs' shape to drop terms.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, between 0 and log 2, or the result of `reduction`.

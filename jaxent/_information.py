@@ -37,7 +37,7 @@ def self_information(
       probs: `(...)` floating, in [0, 1].
       where: `(...)` boolean.
       weights: `(...)` real.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, +inf where p is 0. Or the result of `reduction`.
@@ -77,7 +77,7 @@ def entropy(
       axis: the class axis, or several for one distribution over all of them, or None for all axes.
       where: boolean, of the rows' shape to drop rows, or of the shape of `probs` to drop terms.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -128,9 +128,9 @@ def softmax_entropy(
       logits: `(..., V, ...)` floating.
       axis: the class axis, or several, or None for all.
       where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -175,7 +175,7 @@ def sigmoid_entropy(
       logits: `(...)` floating.
       where: `(...)` boolean.
       weights: `(...)` real.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.

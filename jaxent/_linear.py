@@ -84,10 +84,10 @@ def linear_softmax_cross_entropy(
         common dtype of features and kernel. With bfloat16 features and a float32 kernel,
         `jnp.bfloat16` gives bfloat16 products and a float32 gradient of the kernel.
       axis: the axis of the kernel's classes; 0 for a tied embedding `(V, D)`.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       where: `(...)` boolean, False for rows to drop.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`. "none" takes one more matrix product to differentiate.
+      reduction: see [`jaxent`][]. "none" takes one more matrix product to differentiate.
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -188,10 +188,10 @@ def linear_softmax_focal_loss(
       max_logits_bytes: the budget of one chunk; see `linear_softmax_cross_entropy`.
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
       axis: the axis of the kernel's classes.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       where: `(...)` boolean, False for rows to drop.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.

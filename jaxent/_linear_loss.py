@@ -84,10 +84,10 @@ def linear_softmax_loss(
       max_logits_bytes: the budget of one chunk; see `linear_softmax_cross_entropy`.
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
       axis: the axis of the kernel's classes.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       where: `(...)` boolean, False for rows to drop. `aux` is 0 in dropped rows.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`. "none" takes one more matrix product to differentiate.
+      reduction: see [`jaxent`][]. "none" takes one more matrix product to differentiate.
 
     Returns:
       `(...)`, or the result of `reduction`. With `has_aux`, the pair of that and `aux`, whose

@@ -42,9 +42,9 @@ def softmax_log_probs(
       label_probs: `(..., K)` real, with labels `(..., K)`: gives Σ_k label_probs_k log p_{y_k}. A
         label of −1 is no class.
       temperature: T > 0, that of the sampler.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       weights: `(...)`, one per row.
-      reduction: see `jaxent`. "sum" gives the log-probability of all rows together.
+      reduction: see [`jaxent`][]. "sum" gives the log-probability of all rows together.
 
     Returns:
       `(...)` in nats, and 0 in dropped rows. Or the result of `reduction`.
@@ -114,10 +114,10 @@ def linear_softmax_log_probs(
       max_logits_bytes: the budget of one chunk; see `linear_softmax_cross_entropy`.
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
       axis: the axis of the kernel's classes.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       where: `(...)` boolean, False for rows to drop.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, and 0 in dropped rows. Or the result of `reduction`.

@@ -42,7 +42,7 @@ def binary_cross_entropy(
       pos_weight: at least 0. A number, or one per class of the last axis.
       where: `(...)` boolean.
       weights: `(...)` real.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -101,7 +101,7 @@ def binary_focal_cross_entropy(
       gamma: at least 0. 0 gives the cross-entropy.
       where: `(...)` boolean.
       weights: `(...)` real.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -151,10 +151,10 @@ def categorical_cross_entropy(
       labels: `(..., V, ...)` real, of the shape of `probs`.
       axis: the class axis or axes.
       where: boolean, of the rows' shape to drop rows, or of the shape of `probs` to drop classes. A
-        class is dropped together with its label mass; see `jaxent`.
+        class is dropped together with its label mass; see [`jaxent`][].
       epsilon: in [0, 1], the floor of the probabilities. 0 for none.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -206,7 +206,7 @@ def categorical_cross_entropy_with_integer_labels(
         label on a dropped class has loss +inf, whatever `epsilon` is.
       epsilon: in [0, 1], the floor of the probabilities. 0 for none.
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.

@@ -30,7 +30,7 @@ def squared_error(
       targets: `(...)` real, of the shape of `predictions`. None for zeros.
       where: `(...)` boolean.
       weights: `(...)` real.
-      reduction: see `jaxent`. "mean" gives the mean squared error.
+      reduction: see [`jaxent`][]. "mean" gives the mean squared error.
 
     Returns:
       `(...)`, or the result of `reduction`.

@@ -51,7 +51,7 @@ def sigmoid_binary_cross_entropy(
       label_smoothing: in [0, 1].
       where: `(...)` boolean.
       weights: `(...)` real.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -117,7 +117,7 @@ def sigmoid_focal_loss(
       label_smoothing: s in [0, 1]. It first replaces y by (1 − s) y + s/2.
       where: `(...)` boolean.
       weights: `(...)` real.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -178,7 +178,7 @@ def sigmoid_asymmetric_loss(
       margin: m in [0, 1). Negatives of a probability up to m have loss 0.
       where: `(...)` boolean.
       weights: `(...)` real.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.

@@ -49,13 +49,13 @@ def softmax_cross_entropy(
       labels: `(..., V, ...)` real, of the shape of `logits`. They need not sum to 1.
       axis: the class axis, or several for one distribution over all of them, or None for all axes.
       where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes. A
-        class is dropped together with its label mass; see `jaxent`.
+        class is dropped together with its label mass; see [`jaxent`][].
       label_smoothing: in [0, 1].
       z_loss: at least 0. 1e-4 is usual.
       class_weights: `(V,)`, one per class.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, the shape of `logits` without the class axes. Or the result of `reduction`.
@@ -133,9 +133,9 @@ def softmax_cross_entropy_with_integer_labels(
       class_weights: `(V,)`, one per class. No `reduction` divides by them. PyTorch's mean with
         `weight=w` does: it is `weights=w[labels], reduction="weighted_mean"` here, and with label
         smoothing the example below.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -217,9 +217,9 @@ def softmax_focal_loss(
       label_smoothing: in [0, 1], spread over the kept classes. It costs one more pass over the
         logits.
       class_weights: `(V,)`, the α of the paper, one per class.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.
@@ -283,9 +283,9 @@ def poly_loss_cross_entropy(
       where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes.
       label_smoothing: in [0, 1], spread over the kept classes.
       class_weights: `(V,)`, one per class.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, or the result of `reduction`.

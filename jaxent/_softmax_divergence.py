@@ -45,9 +45,9 @@ def softmax_kl_divergence(
         both.
       temperature: T > 0. Hinton multiplies the loss by T² to keep the size of its gradient. This
         function does not.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, at least 0, or the result of `reduction`. +inf where the student's logit is
@@ -109,9 +109,9 @@ def softmax_jensen_shannon_divergence(
         both.
       beta: β in [0, 1], the teacher's share of the mixture.
       temperature: T > 0.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       weights: `(...)`, one per row.
-      reduction: see `jaxent`.
+      reduction: see [`jaxent`][].
 
     Returns:
       `(...)` in nats, at least 0, or the result of `reduction`. As an array, β in [0, 1] gives a

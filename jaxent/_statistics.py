@@ -35,7 +35,7 @@ def softmax_stats(
       axis: the class axis or axes.
       where: boolean, of the rows' shape to drop rows, or of the logits' shape to drop classes. All
         statistics of a dropped row are 0, so sums over a sequence leave it out.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
 
     Returns:
       `SoftmaxStats`, a dataclass of arrays of the rows' shape: `max`, `rest`, `nll`, `miss`,
@@ -95,7 +95,7 @@ def linear_softmax_stats(
       max_logits_bytes: the budget of one chunk; see `linear_softmax_cross_entropy`.
       operand_dtype: the dtype of the operands of products; see `linear_softmax_cross_entropy`.
       axis: the axis of the kernel's classes.
-      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see `jaxent`.
+      axis_name: the mesh axis that shards the classes inside `jax.shard_map`; see [`jaxent`][].
       where: `(...)` boolean. A dropped row has statistics of 0.
 
     Returns:

@@ -17,10 +17,17 @@ jax.config.update("jax_num_cpu_devices", 8)
 gc.set_threshold(100_000, 50, 1000)
 
 
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"must be 1 or more, got {number}")
+    return number
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--one-in",
-        type=int,
+        type=positive,
         default=1,
         metavar="N",
         help="run every test, with one in N of its parameters",
@@ -32,17 +39,16 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(config, items):
     """Keeps a share of each test's parameters, the same one in every run.
 
-    Compiling is what tests spend their time on, and every parameter compiles programs. A test that
-    is marked as `whole` keeps all of them.
+    Compiling is what tests spend their time on, and every parameter compiles programs. Parameters
+    that are marked as `always` are kept.
     """
+    kept = {item for item in items if item.get_closest_marker("always")}
     of_each_test = collections.defaultdict(list)
     for item in items:
         of_each_test[item.nodeid.partition("[")[0]].append(item)
-    kept = set()
     for parameters in of_each_test.values():
-        share = 1 if parameters[0].get_closest_marker("whole") else config.getoption("--one-in")
         parameters.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))
-        kept.update(parameters[: math.ceil(len(parameters) / share)])
+        kept.update(parameters[: math.ceil(len(parameters) / config.getoption("--one-in"))])
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = [item for item in items if item in kept]
 
