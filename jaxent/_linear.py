@@ -1,6 +1,6 @@
 """Losses of large vocabularies, from features and a kernel.
 
-With 128k classes the logits outweigh the model. These losses never hold all of them.
+With 128k classes the logits outweigh the model. These losses hold those of one chunk of rows.
 
 The logits are z = features · kernel + bias, soft-capped to c · tanh(z/c) with `softcap` c. A loss
 computes them in float32, for one chunk of rows at a time. A chunk has as many rows as fit into
@@ -56,17 +56,19 @@ def linear_softmax_cross_entropy(
 ) -> Reduced:
     r"""Softmax cross-entropy of a linear head, with integer labels or distributions.
 
-    Use it where the logits of a batch do not fit into memory: it never holds all of them. The loss
-    is `softmax_cross_entropy_with_integer_labels` of z = softcap(features · kernel + bias)/T for
-    the temperature T. With ∂z the gradient by the logits before the bias is added:
+    Use it where the logits of a batch do not fit into memory: it holds those of one chunk of rows
+    at a time. The loss is `softmax_cross_entropy_with_integer_labels` of the logits z, for the
+    temperature T and with ∂z the gradient by the logits before the bias is added:
 
+        z = softcap(features · kernel + bias)/T
         ∂ℓ/∂features = ∂z kernelᵀ        ∂ℓ/∂kernel = featuresᵀ ∂z        ∂ℓ/∂bias = Σ ∂z
 
     Args:
       features: `(..., D)` floating, the last hidden states of a model.
       kernel: `(D, V)` floating, or `(V, D)` with `axis=0`.
-      labels: `(...)` integers in [0, V), as in `softmax_cross_entropy_with_integer_labels`. Or
-        floating distributions `(..., V)`, as in `softmax_cross_entropy`.
+      labels: `(...)` integers in [0, V), as in `softmax_cross_entropy_with_integer_labels`. A row
+        that `where` drops may have any label, such as −100. Or floating distributions `(..., V)`,
+        as in `softmax_cross_entropy`.
       label_probs: `(..., K)`, with labels `(..., K)`, for distributions over a few classes; see
         `softmax_cross_entropy_with_integer_labels`.
       bias: `(V,)` floating. A bias of −inf excludes a class, such as padding of the vocabulary.
@@ -74,12 +76,13 @@ def linear_softmax_cross_entropy(
       softcap: c > 0. Replaces z by c · tanh(z/c), as in Gemma 2.
       temperature: T > 0. Divides the soft-capped logits.
       label_smoothing: in [0, 1].
-      z_loss: at least 0.
+      z_loss: ζ ≥ 0, which adds ζ (log Σ_j exp z_j)². 1e-4 is usual.
       class_weights: `(V,)`, one per class.
       max_logits_bytes: the budget of one chunk, for its logits, their gradient, and two arrays
         more for each of softcap, temperature and label smoothing, in float32. A chunk has at
-        least one row. Under `vmap` each mapped call has this budget. Default: the largest of
-        7/8 of the kernel's size in float32, 32 MiB, and what 256 rows take.
+        least one row. Each device of a mesh, and each call that `vmap` maps, has this budget.
+        Default: the largest of 7/8 of the kernel's size in float32, 32 MiB, and what 256 rows
+        take. So by default up to 256 rows are one chunk.
       operand_dtype: the dtype of the operands of matrix products on accelerators. Default: the
         common dtype of features and kernel. With bfloat16 features and a float32 kernel,
         `jnp.bfloat16` gives bfloat16 products and a float32 gradient of the kernel.

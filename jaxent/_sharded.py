@@ -77,9 +77,9 @@ def sharded(
       >>> import jax
       >>> import jax.numpy as jnp
       >>> import jaxent
-      >>> mesh = jax.make_mesh((1, 1), ("data", "model"))
+      >>> mesh = jax.make_mesh((1, 1), ("data", "vocab"))
       >>> loss = jaxent.sharded(
-      ...     jaxent.linear_softmax_cross_entropy, mesh=mesh, data_axis="data", vocab_axis="model"
+      ...     jaxent.linear_softmax_cross_entropy, mesh=mesh, data_axis="data", vocab_axis="vocab"
       ... )
       >>> features = jnp.array([[1.0, 0.0], [0.0, 1.0]])
       >>> kernel = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1]])
@@ -157,7 +157,12 @@ def _sharded(
         by_row = PartitionSpec(data_axis)
         out = by_row if reduction == "none" else (PartitionSpec(), by_row)
         auto = _with_auto_axes(mesh)
-        results = jax.shard_map(of_device, mesh=auto, in_specs=(specs,), out_specs=out)(arrays)
+        try:
+            results = jax.shard_map(of_device, mesh=auto, in_specs=(specs,), out_specs=out)(arrays)
+        except (TypeError, ValueError):
+            # The message names the shapes of one device. The caller knows those of all.
+            jax.eval_shape(functools.partial(loss, **fixed), **arrays)
+            raise
         if reduction == "none":
             return results
         total, aux = results

@@ -96,6 +96,22 @@ def test_contrastive_losses_have_no_classes_to_shard(axes):
         jaxent.sharded(jaxent.siglip_loss, mesh=meshes.mesh_of((2,)), **axes)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"axis": -1}, r"features of shape \(8, 4\) and axis=-1, got \(16, 4\)"),
+        ({"where": np.ones((8, 1), bool)}, r"where must have the shape \(8,\) .* got \(8, 1\)"),
+    ],
+)
+def test_messages_name_the_shapes_of_all_devices(options, message):
+    on_mesh = jaxent.sharded(
+        linear, mesh=meshes.mesh_of((2, 2)), data_axis="data", vocab_axis="vocab"
+    )
+    x, tied, y = np.ones((8, 4), np.float32), np.ones((16, 4), np.float32), np.arange(8)
+    with pytest.raises(ValueError, match=message):
+        on_mesh(x, tied, y, **{"axis": 0} | options)
+
+
 @pytest.mark.parametrize("positives", [None, (np.arange(8) + 1) % 8])
 @pytest.mark.parametrize("kept", [[], [3], [0, 3, 5]])
 @pytest.mark.parametrize("reduction", ["mean", "weighted_mean", "total_and_count"])
