@@ -86,6 +86,7 @@ lint: $(VENV)/.lint
 	$(RUN) -m pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
 	$(RUN) -m docs.prose
+	@if git rev-parse >/dev/null 2>&1; then $(VENV)/bin/md-dead-link-check; fi
 
 format: $(VENV)/.lint
 	$(RUN) -m ruff check --fix

@@ -231,11 +231,11 @@ def _queries_with_a_key(arrays: Mapping[str, Array], fixed: Mapping[str, Any]) -
 
     A device alone does not know how many queries count for the mean.
     """
-    if "keys_where" not in arrays:
-        return {}
     n, m = (arrays[name].shape[0] for name in ("queries", "keys"))
     kept = kept_mask((n,), arrays.get("where"), arrays.get("weights"))
-    keys = _pairs.keys_kept(m, arrays["keys_where"], None if "positives" in arrays else kept)
+    keys = _pairs.keys_kept(m, arrays.get("keys_where"), None if "positives" in arrays else kept)
+    if keys is None or "keys_where" not in arrays:
+        return {}
     counts = _pairs.has_key(keys, jnp.arange(n), fixed["exclude_self"])
     return {"where": counts if kept is None else counts & kept}
 
