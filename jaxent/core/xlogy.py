@@ -73,18 +73,17 @@ def _quotient_jvp(primals, tangents):
 def log_of_sum(u: Array, x: Array, is_sum: Array) -> Array:
     """log u. Where u is 1 + x rounded, this is log(1 + x) without the rounding error of u.
 
-    Relative to the exact u − 1 the error cancels: log(1 + x) = log u · x / (u − 1) (Goldberg, "What
-    every computer scientist should know about floating-point arithmetic", 1991, theorem 4).
+    That error, x − (u − 1), is exact in floating-point numbers. The logarithm of u + error is
+    log u + error / u to the last digit.
     """
-    rounded_away = is_sum & (u == 1)
-    correction = select(is_sum & ~rounded_away, x / select(u == 1, 1, u - 1), 1)
-    return select(rounded_away, x, _corrected_log(u, correction))
+    error = x - (u - 1)
+    return _corrected_log(u, select(is_sum & (error != 0), error / u, 0))
 
 
 @jax.custom_jvp
 def _corrected_log(u: Array, correction: Array) -> Array:
-    """log u times a correction, which has no derivative."""
-    return jnp.log(u) * correction
+    """log u plus a correction, which has no derivative."""
+    return jnp.log(u) + correction
 
 
 @_corrected_log.defjvp
