@@ -165,7 +165,8 @@ def section(found: pd.DataFrame) -> str:
         .to_dict("records")
     ]
     parts = [
-        f"Measured on {'; '.join(found.attrs['runs'])}; at {', '.join(found['shape'].unique())}.",
+        *(f"Measured on {run}." for run in found.attrs["runs"]),
+        f"Shapes: {', '.join(found['shape'].unique())}.",
         "In how many cases at a shape and dtype jaxent is as fast as a peer or faster, and the"
         " geometric mean of the peer's time over jaxent's (`jax` is the plain formula):",
         markdown(wins.unstack(sort=False).rename(index=IN_WORDS)),
