@@ -61,9 +61,10 @@ ahead:  ## what the losses move on an H200 and a v5e, compiled without either
 compiled-ahead: $(VENV)/.ahead
 	$(RUN) -m bench.ahead
 
-docs: $(VENV)/.docs  ## the site, in dist/site, and its examples; a broken link is an error
+docs: $(VENV)/.docs  ## the site, in dist/site, its examples and the notebook; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
 	$(RUN) -m pytest -n auto docs
+	$(VENV)/bin/jupyter execute examples/tour.ipynb
 	@echo the site begins at dist/site/index.html
 
 # The examples in the docstrings run as users run them: the package installed, far from its sources.
