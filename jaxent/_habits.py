@@ -31,6 +31,7 @@ _KEYWORDS: dict[str, tuple[str, ...]] = {
 _ADVICE = {
     "from_logits": "pass logits to sigmoid_ and softmax_ functions, probabilities to others",
     "log_target": "call kl_divergence_with_log_targets",
+    "axis_name": "leave it out",
     **dict.fromkeys(
         ("y_true", "y_pred", "input", "target", "targets", "labels", "logits", "preds"),
         "pass predictions and labels by position, predictions first",

@@ -106,6 +106,7 @@ def sharded(
         bound = _linear_loss.of_formula(formula, has_aux, len(arrays) - 3)
         return _sharded(bound, mesh, data_axis, vocab_axis, feature_axis)(*arrays, **options)
 
+    vars(of_formula)["__signature__"] = _without_axis_name(inspect.signature(loss))
     return of_formula
 
 
@@ -174,9 +175,13 @@ def _sharded(
 
     of_mesh.__name__ = f"sharded({loss.__name__})"
     of_mesh.__doc__ = loss.__doc__
-    known = [p for name, p in parameters.items() if name != "axis_name"]
-    vars(of_mesh)["__signature__"] = signature.replace(parameters=known)
+    vars(of_mesh)["__signature__"] = _without_axis_name(signature)
     return declare(KEPT_GRADIENTS, **numbers_of(loss))(of_mesh)
+
+
+def _without_axis_name(signature: inspect.Signature) -> inspect.Signature:
+    known = [p for name, p in signature.parameters.items() if name != "axis_name"]
+    return signature.replace(parameters=known)
 
 
 def _and_aux(results: Any) -> tuple[Array, Any]:

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -131,6 +132,13 @@ def test_the_mean_does_not_count_a_query_without_a_key(positives, kept, reductio
     got, want = (loss(x, x, **options) for loss in (on_mesh, jaxent.info_nce))
     for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(g, w, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [linear, jaxent.linear_softmax_loss, jaxent.info_nce])
+def test_a_sharded_loss_takes_no_axis_name(loss):
+    on_mesh = jaxent.sharded(loss, mesh=meshes.mesh_of((2,)), data_axis="data")
+    assert "axis_name" in inspect.signature(loss).parameters
+    assert "axis_name" not in inspect.signature(on_mesh).parameters
 
 
 def test_positives_among_more_keys_than_queries():
