@@ -63,7 +63,7 @@ compiled-ahead: $(VENV)/.ahead
 
 docs: $(VENV)/.docs  ## the site, in dist/site, its examples and the notebook; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
-	$(RUN) -m pytest -n auto docs
+	JAX_NUM_CPU_DEVICES=8 $(RUN) -m pytest -n auto docs
 	$(VENV)/bin/jupyter execute examples/tour.ipynb
 	@echo the site begins at dist/site/index.html
 

@@ -25,7 +25,7 @@ from jaxent.core.mesh import AxisName, select
 from jaxent.core.rows import Rows
 
 
-@loss(KEPT_GRADIENTS, temperature=TEMPERATURE)
+@loss(KEPT_GRADIENTS, temperature=TEMPERATURE._replace(idle=None))
 def info_nce(
     queries: ArrayLike,
     keys: ArrayLike,

@@ -135,7 +135,7 @@ def _sharded(
         arrays = {n: x for n, x in arguments.items() if isinstance(x, Array)}
         fixed = {n: x for n, x in arguments.items() if n not in arrays and n != "reduction"}
         reduction = arguments.get("reduction", "none")
-        if first == "queries":
+        if first == "queries" and arrays["queries"].ndim == arrays["keys"].ndim == 2:
             _expect_pairs(arrays, fixed)
             arrays |= _queries_with_a_key(arrays, fixed)
         axes = _axes_of_arrays(arrays, fixed, data_axis, vocab_axis, feature_axis)
@@ -160,10 +160,8 @@ def _sharded(
         auto = _with_auto_axes(mesh)
         try:
             results = jax.shard_map(of_device, mesh=auto, in_specs=(specs,), out_specs=out)(arrays)
-        except (TypeError, ValueError):
-            # The message names the shapes of one device. The caller knows those of all.
-            jax.eval_shape(functools.partial(loss, **fixed), **arrays)
-            raise
+        except (TypeError, ValueError) as error:
+            raise _of_whole_arrays(error, functools.partial(loss, **fixed), arrays) from None
         if reduction == "none":
             return results
         total, aux = results
@@ -177,6 +175,17 @@ def _sharded(
     of_mesh.__doc__ = loss.__doc__
     vars(of_mesh)["__signature__"] = _without_axis_name(signature)
     return declare(KEPT_GRADIENTS, **numbers_of(loss))(of_mesh)
+
+
+def _of_whole_arrays(
+    error: Exception, loss: Callable[..., Any], arrays: dict[str, Array]
+) -> Exception:
+    """The error of a device, as the whole arrays raise it: its message then names their shapes."""
+    try:
+        jax.eval_shape(loss, **arrays)
+    except Exception as of_whole_arrays:
+        return of_whole_arrays if type(of_whole_arrays) is type(error) else error
+    return error
 
 
 def _without_axis_name(signature: inspect.Signature) -> inspect.Signature:

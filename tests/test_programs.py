@@ -12,6 +12,7 @@ import pytest
 from jax import export
 from jax.experimental import checkify
 
+import jaxent
 from jaxent._declare import numbers_of
 from tests import makers
 from tests.cases import CASES, PLAIN
@@ -122,6 +123,18 @@ def test_checks_for_nan_are_silent_at_the_edges(case):
     error.throw()
     for x in jax.tree.leaves(results):
         assert not np.any(np.isnan(x))
+
+
+@unoptimized
+@pytest.mark.parametrize("loss", [jaxent.binary_cross_entropy, jaxent.binary_focal_cross_entropy])
+def test_checks_are_silent_where_a_wrong_probability_has_no_floor(loss):
+    """The loss is +inf, and no division by 0 has made it so."""
+    probs, labels = np.float32([0, 1, 1, 0]), np.float32([1, 0, 0.5, 0.5])
+    of_probs = functools.partial(loss, epsilon=0.0)
+    checked = jax.jit(checkify.checkify(of_probs, errors=checkify.float_checks))
+    error, losses = checked(probs, labels)
+    error.throw()
+    np.testing.assert_array_equal(losses, np.inf)
 
 
 @every_total

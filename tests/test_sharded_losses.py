@@ -133,6 +133,27 @@ def test_the_mean_does_not_count_a_query_without_a_key(positives, kept, reductio
         np.testing.assert_allclose(g, w, rtol=1e-6)
 
 
+def test_an_error_of_a_formula_is_raised_as_it_is():
+    def formula(stats):
+        raise ValueError(f"on the device {jax.lax.axis_index('data')}, nll {stats.nll.shape}")
+
+    on_mesh = jaxent.sharded(
+        jaxent.linear_softmax_loss, mesh=meshes.mesh_of((2,)), data_axis="data"
+    )
+    x, kernel = np.ones((8, 4), np.float32), np.ones((4, 16), np.float32)
+    with pytest.raises(ValueError, match="on the device"):
+        on_mesh(formula, x, kernel, np.arange(8))
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_a_temperature_of_1_on_a_mesh(symmetric):
+    """1 is no option at its idle number: the argument has no default."""
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    on_mesh = jaxent.sharded(jaxent.info_nce, mesh=meshes.mesh_of((2,)), data_axis="data")
+    got, want = (f(x, x, temperature=1.0, symmetric=symmetric) for f in (on_mesh, jaxent.info_nce))
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
 @pytest.mark.parametrize("loss", [linear, jaxent.linear_softmax_loss, jaxent.info_nce])
 def test_a_sharded_loss_takes_no_axis_name(loss):
     on_mesh = jaxent.sharded(loss, mesh=meshes.mesh_of((2,)), data_axis="data")
