@@ -74,8 +74,8 @@ def log_of_sum(u: Array, x: Array, is_sum: Array) -> Array:
     """log u. Where u is 1 + x rounded, this is log(1 + x) without the rounding error of u.
 
     That error is x − (u − 1), exactly so for |x| ≤ 1. The logarithm of u + error is
-    log u + error / u to the last digit. A selection must lie between 1 + x and u, since XLA takes
-    x − ((1 + x) − 1) for 0.
+    log u + error / u to the last digit. A selection must lie between 1 + x and u, since a compiler
+    may take x − ((1 + x) − 1) for 0.
     """
     error = select(is_sum, x - (u - 1), 0)
     return _corrected_log(u, error / select(u == 0, 1, u))
