@@ -48,12 +48,21 @@ def drawn(which, batch, dtype, seed, **further):
 @given(WHICH, BATCHES, DTYPES, SEEDS, SCALES)
 def test_finite_arrays_give_finite_losses_and_gradients(which, batch, dtype, seed, scale):
     case, arrays = drawn(which, batch, dtype, seed)
-    scaled = (
+    if case.name.startswith("linear_softmax_loss"):
+        scale = min(scale, 1.0)  # its formula has an exponential of its own, which may overflow
+    scaled = [
         (x.astype(np.float32) * scale).astype(x.dtype) if make in UNBOUNDED else x
         for x, make in zip(arrays, case.makers, strict=True)
-    )
-    for x in jax.tree.leaves(program(case)(*scaled)):
-        assert np.all(np.isfinite(x))
+    ]
+    results = jax.tree.leaves(program(case)(*scaled))
+    if all(np.all(np.isfinite(x)) for x in results):
+        return
+    # A gradient of a float16 array may be too large for float16, and for no wider dtype.
+    assert dtype == "float16"
+    widened = [x.astype(np.float32) if x.dtype == np.float16 else x for x in scaled]
+    for x, wide in zip(results, jax.tree.leaves(program(case)(*widened)), strict=True):
+        too_large = np.abs(wide) > 0.99 * float(jnp.finfo(x.dtype).max)
+        assert np.all(np.isfinite(wide) & (np.isfinite(x) | (too_large & ~np.isnan(x))))
 
 
 @given(WHICH, st.sampled_from(["bfloat16", "float32"]), SEEDS)
