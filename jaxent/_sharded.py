@@ -135,6 +135,7 @@ def _sharded(
         arrays = {n: x for n, x in arguments.items() if isinstance(x, Array)}
         fixed = {n: x for n, x in arguments.items() if n not in arrays and n != "reduction"}
         reduction = arguments.get("reduction", "none")
+        # The loss itself says what is wrong with vectors of another rank.
         if first == "queries" and arrays["queries"].ndim == arrays["keys"].ndim == 2:
             _expect_pairs(arrays, fixed)
             arrays |= _queries_with_a_key(arrays, fixed)
@@ -183,6 +184,7 @@ def _of_whole_arrays(
     """The error of a device, as the whole arrays raise it: its message then names their shapes."""
     try:
         jax.eval_shape(loss, **arrays)
+    # A formula may name an axis of the mesh, and then fails here in a way of its own.
     except Exception as of_whole_arrays:
         return of_whole_arrays if type(of_whole_arrays) is type(error) else error
     return error

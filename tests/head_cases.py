@@ -34,8 +34,8 @@ def sum_of_linear_stats(x, W, labels, **further):
 
 
 def clipped(stats, old_log_probs, advantages):
-    """The loss of PPO, with every statistic added."""
-    ratio = jnp.exp(-stats.nll + old_log_probs - 1)
+    """The loss of PPO, with every statistic added. No ratio overflows, whatever the rows are."""
+    ratio = jnp.exp(jnp.minimum(-stats.nll + old_log_probs - 1, 60))
     return sum_of(stats) - jnp.minimum(ratio * advantages, jnp.clip(ratio, 0.8, 1.2) * advantages)
 
 

@@ -6,12 +6,11 @@ No call may crash, broadcast in silence, or give NaN where the contract has a nu
 import concurrent.futures
 import functools
 import pickle
-import resource
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
@@ -22,7 +21,6 @@ from tests.cases import CASES
 from tests.laws import value_and_gradients
 from tests.totals import TOTALS
 
-STATM = Path("/proc/self/statm")
 EVERY = CASES + TOTALS
 WHICH = st.integers(0, len(EVERY) - 1)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -48,8 +46,6 @@ def drawn(which, batch, dtype, seed, **further):
 @given(WHICH, BATCHES, DTYPES, SEEDS, SCALES)
 def test_finite_arrays_give_finite_losses_and_gradients(which, batch, dtype, seed, scale):
     case, arrays = drawn(which, batch, dtype, seed)
-    if case.name.startswith("linear_softmax_loss"):
-        scale = min(scale, 1.0)  # its formula has an exponential of its own, which may overflow
     scaled = [
         (x.astype(np.float32) * scale).astype(x.dtype) if make in UNBOUNDED else x
         for x, make in zip(arrays, case.makers, strict=True)
@@ -95,12 +91,7 @@ def test_a_wrong_shape_is_an_error(which, seed, i, how):
         jax.eval_shape(case.function, *arrays[:i], wrong, *arrays[i + 1 :])
 
 
-def resident_bytes():
-    return int(STATM.read_text().split()[1]) * resource.getpagesize()
-
-
 @pytest.mark.exhaustive
-@pytest.mark.skipif(not STATM.exists(), reason="the memory of a process is read as on Linux")
 def test_new_numbers_neither_compile_again_nor_hold_memory():
     compiled = []
 
@@ -116,7 +107,8 @@ def test_new_numbers_neither_compile_again_nor_hold_memory():
 
     for i in range(100):
         call(i)
-    before = resident_bytes()
+    process = psutil.Process()
+    before = process.memory_info().rss
     jax.monitoring.register_event_duration_secs_listener(count)
     try:
         for i in range(10_000):
@@ -124,7 +116,7 @@ def test_new_numbers_neither_compile_again_nor_hold_memory():
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
     assert sum(compiled) == 0
-    assert resident_bytes() - before < 2**24
+    assert process.memory_info().rss - before < 2**24
 
 
 @pytest.mark.exhaustive

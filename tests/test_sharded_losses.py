@@ -147,7 +147,7 @@ def test_an_error_of_a_formula_is_raised_as_it_is():
 
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_a_temperature_of_1_on_a_mesh(symmetric):
-    """1 is no option at its idle number: the argument has no default."""
+    """The argument has no default, so 1 is not the same as None."""
     x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
     on_mesh = jaxent.sharded(jaxent.info_nce, mesh=meshes.mesh_of((2,)), data_axis="data")
     got, want = (f(x, x, temperature=1.0, symmetric=symmetric) for f in (on_mesh, jaxent.info_nce))
