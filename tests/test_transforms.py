@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 
 from tests import makers
 from tests.case import Case
-from tests.cases import CASES, PLAIN
+from tests.cases import PLAIN
 from tests.laws import (
     by_floats,
     every_loss,
@@ -276,15 +276,9 @@ def test_result_is_float32_or_wider_and_gradients_come_back_in_kind(case, dtype)
     assert [gradient.dtype for gradient in by_each] == [dtype] * len(by_each)
 
 
-class TestVariants(chex.TestCase):
-    """With and without jit, with device arrays and NumPy's, and under pmap."""
-
-    @chex.variants(
-        with_jit=True, without_jit=True, with_device=True, without_device=True, with_pmap=True
-    )
-    def test_every_loss(self):
-        for case in CASES:
-            arrays = case.make(BATCH, np.float32)
-            got = self.variant(case.function)(*arrays)
-            want = case.function(*arrays)
-            np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7, err_msg=case.name)
+@every_loss
+def test_pmap_over_batches(case):
+    batches = [case.make(BATCH, np.float64, seed) for seed in range(2)]
+    got = jax.pmap(case.function, devices=jax.devices()[:2])(*stack(batches))
+    want = jnp.stack([compiled(case)(*arrays)[0] for arrays in batches])
+    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
