@@ -21,9 +21,9 @@
 
 Every function works under jit, vmap, grad, jvp and their compositions. It computes in float32, or
 in float64 if an input is float64, and returns nats. A gradient has the dtype of its input. JAX
-checks shapes and dtypes when it traces a call. Nothing broadcasts. An argument of None is absent.
-"Real" arrays are booleans, integers or floating. docs/numerics.md defines the results for every
-kind of input, and bounds the errors.
+checks shapes and dtypes when it traces a call. Nothing broadcasts. An argument whose default is
+None is absent where it is None. "Real" arrays are booleans, integers or floating. docs/numerics.md
+defines the results for every kind of input, and bounds the errors.
 
 Every loss, divergence and entropy takes these keywords:
 

@@ -91,6 +91,11 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(a + ndim if a < 0 else a for a in axes)
 
 
+def wide(labels: Array) -> Array:
+    """Integers in a dtype that represents every class. No uint8 is 1000."""
+    return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels
+
+
 def prepare_integer_labels(
     name: str, labels: ArrayLike, shape: tuple[int, ...], axis: Axis = -1
 ) -> tuple[Array, Array]:
@@ -103,9 +108,7 @@ def prepare_integer_labels(
     hint = _habits.integer_label_hint(labels, name, shape, axis)
     expect_integer("labels", labels, hint)
     expect_shape("labels", labels, shape[:-1], f"the rows of {name}", hint)
-    # A narrow dtype cannot represent every class: 1000 is not a uint8.
-    if labels.dtype.itemsize < 4:
-        labels = labels.astype(jnp.int32)
+    labels = wide(labels)
     valid = (labels >= 0) & (labels < shape[-1])
     return select(valid, labels, 0).astype(jnp.int32), valid
 
@@ -128,8 +131,7 @@ def prepare_label_probs(
             f" K classes where label_probs is given, got {labels.shape}"
         )
     expect_shape("label_probs", probs, labels.shape, "labels")
-    if labels.dtype.itemsize < 4:
-        labels = labels.astype(jnp.int32)
+    labels = wide(labels)
     is_class = (labels >= 0) & (labels < shape[-1])
     signed = jnp.issubdtype(labels.dtype, jnp.signedinteger)
     is_padding = labels == -1 if signed else jnp.zeros(labels.shape, bool)

@@ -58,7 +58,8 @@ def info_nce(
         of the other queries.
       temperature: T > 0. CLIP learns its logit scale 1/T.
       positives: integers `(N,)`, the index of each query's positive among the keys, or `(N, K)`,
-        the indices of up to K, padded with −1. Any other index outside of [0, M) gives its query a
+        the indices of up to K, padded with −1. A key that is listed twice counts twice. Any other
+        index outside of [0, M) gives its query a
         loss of NaN. A positive that `keys_where` or `exclude_self` excludes is left out of
         several. As the only one it gives a loss of +inf. A query without positives has loss 0 and
         counts in the mean, unless `where` drops it.
@@ -155,6 +156,7 @@ def _with_positives(
     if positives.ndim == 1:
         y, valid = _classes.prepare_integer_labels("queries", positives, (n, m))
         return inputs._replace(labels=y, valid=valid)
+    positives = _classes.wide(positives)
     counts = (positives >= 0) & (positives < m)
     here = select(counts, positives, 0).astype(pairs.numbers.dtype)
     if pairs.keys_kept is not None:

@@ -68,7 +68,7 @@ def linear_softmax_loss(
         traced ones too. Values that are not traced are constants of the compiled program. Under
         `sharded`, and inside `jax.shard_map`, the formula must not close over a traced array:
         broadcast it to the rows and pass it in `rows`. If the formula is the same function object
-        in every call, eager calls compile once.
+        in every call, and closes over no traced array, eager calls compile once.
       features: `(..., D)` floating.
       kernel: `(D, V)` floating, or `(V, D)` with `axis=0`.
       labels: `(...)` integers in [0, V), or floating distributions `(..., V)`.
@@ -156,11 +156,14 @@ def of_formula(formula: Formula, has_aux: bool, n: int) -> Callable[..., Any]:
     except TypeError:  # such an object has no weak reference or no hash
         refer, programs = (lambda: formula), {}
     if (has_aux, n) not in programs:
-        programs[has_aux, n] = _declared(refer, has_aux, n)
+        forget = partial(programs.pop, (has_aux, n), None)
+        programs[has_aux, n] = _declared(refer, has_aux, n, forget)
     return programs[has_aux, n]
 
 
-def _declared(refer: Callable[[], Any], has_aux: bool, n: int) -> Callable[..., Any]:
+def _declared(
+    refer: Callable[[], Any], has_aux: bool, n: int, forget: Callable[[], Any]
+) -> Callable[..., Any]:
     names = [f"rows_{i}" for i in range(n)]
 
     def of_arrays(features, kernel, labels, *, max_logits_bytes, reduction, **options):
@@ -168,10 +171,14 @@ def _declared(refer: Callable[[], Any], has_aux: bool, n: int) -> Callable[..., 
         head = _labelled.prepare(features, kernel, labels, **options)
         for name, x in zip(names, given, strict=True):
             _expect_rows(name, x, head.shape)
-        kept = head.inputs.kept
-        further = tuple(fill_dropped(_heads.flat(x, head.shape), kept, 1) for x in given)
+        # A row whose loss is not used is an ordinary one, as in `_EQUAL_CLASSES`.
+        ordinary = head.inputs.feature_mask
+        further = tuple(fill_dropped(_heads.flat(x, head.shape), ordinary, 1) for x in given)
         head = head._replace(inputs=head.inputs._replace(further=further))
         losses, captured = _traced(refer(), has_aux, head, max_logits_bytes)
+        if captured:
+            # The formula may refer to another traced array at its next call.
+            forget()
         options = {"captured": captured}
         sums = "sum_nll" in losses.keywords["used"]
         reduced, aux = head.reduced(losses, options, max_logits_bytes, reduction, sums)
@@ -207,7 +214,9 @@ def _traced(
     axes = varying(head.head, head.inputs) - names_of(head.axis_name)
     rows = varying_over(axes, (SoftmaxStats(**like), *further))
     result: Any
-    closed, result = jax.make_jaxpr(formula, return_shape=True)(*rows)
+    # A function object of this call alone, lest JAX find a jaxpr of an earlier one in its caches.
+    this_time = partial(formula)
+    closed, result = jax.make_jaxpr(this_time, return_shape=True)(*rows)
     _expect_result(result, has_aux, size)
     variables = closed.jaxpr.invars[: len(STATISTICS)]
     read = {v for eqn in closed.jaxpr.eqns for v in eqn.invars if not hasattr(v, "val")}

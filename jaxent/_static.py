@@ -78,6 +78,8 @@ def validate_mesh_axis(argument: str, axis: Any) -> AxisName:
     names = axis if isinstance(axis, tuple) else (axis,)
     if axis is not None and not all(isinstance(name, str) for name in names):
         raise TypeError(f"{argument} must be a name, a tuple of names or None, got {axis!r}")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{argument} must name one axis or more, each once, got {axis!r}")
     return axis
 
 

@@ -89,3 +89,12 @@ def test_temperature_in_16_bits_gives_no_nan(dtype):
     loss, gradient = value_and_grad(jax.jit(lambda x: integer(x / 3, np.arange(64) % 10)), x)
     assert np.all(np.isfinite(loss))
     assert np.all(np.isfinite(gradient.astype(jnp.float32)))
+
+
+@pytest.mark.parametrize("temperature", [2.0**-126, 1e-20, 2.0**126])
+def test_the_gradient_by_any_temperature_is_finite(temperature):
+    def loss(temperature):
+        z = np.float32([[1, 2, 3], [3, 3, 3]])
+        return -jaxent.softmax_log_probs(z, np.array([2, 0]), temperature=temperature)
+
+    np.testing.assert_array_equal(jax.jacrev(loss)(np.float32(temperature)), 0)

@@ -231,6 +231,17 @@ def test_positives_of_any_integer_dtype(dtype):
     np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_more_keys_than_the_integers_of_positives(dtype):
+    q, k = narrow(QUERIES, unit(2, int(np.iinfo(dtype).max) + 1))
+    positives = np.stack([np.arange(N), np.arange(N) + 3], 1)
+    got, want = (
+        jaxent.info_nce(q, k, temperature=0.5, positives=y)
+        for y in (positives.astype(dtype), positives)
+    )
+    np.testing.assert_array_equal(got, want)
+
+
 def test_both_ways_are_the_same_in_one_chunk_and_in_several():
     arrays = *narrow(QUERIES, KEYS), np.float32(0.2)
     kept, weights = np.arange(N) != 2, np.linspace(0.5, 2, N, dtype=np.float32)

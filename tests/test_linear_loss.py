@@ -65,6 +65,24 @@ class TestWhatAFormulaRefersTo:
 
         close(steps(on_head), steps(held))
 
+    def test_may_be_another_traced_number_at_the_next_call(self):
+        def formula(stats):
+            return factor * stats.nll
+
+        total = functools.partial(jaxent.linear_softmax_loss, formula, X, W, Y, reduction="sum")
+
+        @jax.value_and_grad
+        def quotient(x):
+            nonlocal factor
+            factor = x
+            first = total()
+            factor = x**2
+            return total() / first
+
+        factor = None
+        for x in (2.0, 3.0):
+            close(quotient(x), (x, 1.0))
+
     def test_is_no_traced_array_that_is_replicated_on_a_mesh(self):
         loss = jaxent.sharded(
             jaxent.linear_softmax_loss, mesh=meshes.mesh_of((2,)), data_axis="data"
@@ -172,12 +190,12 @@ class TestRowsWhoseLossIsNotUsed:
             return jax.grad(loss, (0, 1, 2, 3))(x, rows, jnp.float32(1.5), jnp.float32(0.7))
 
         want = gradients(X[kept], FACTORS[kept], Y[kept], kept[kept], reduction=reduction)
+        rows = np.where(kept, FACTORS, 0)
         if way == "where":
-            rows = np.where(kept, FACTORS, 0)
             got = gradients(X, rows, Y, kept, where=kept, reduction=reduction)
         else:
             wrong = np.where(kept, Y, -1)
-            got = gradients(X, FACTORS, wrong, kept, reduction="none")
+            got = gradients(X, rows, wrong, kept, reduction="none")
         close((got[0][kept], got[1][kept], *got[2:]), want)
         np.testing.assert_array_equal(got[0][~kept], 0)
         np.testing.assert_array_equal(got[1][~kept], 0)

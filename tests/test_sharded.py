@@ -144,6 +144,9 @@ class TestOneCall:
                 sharded(mesh, **axes)
         with pytest.raises(ValueError, match=r"vocab_axis must be among .*, got 'model'"):
             sharded(mesh, data_axis="data", vocab_axis="model")
+        for axis in ((), ("data", "data")):
+            with pytest.raises(ValueError, match="data_axis must name one axis or more, each once"):
+                sharded(mesh, data_axis=axis)
         with pytest.raises(TypeError, match="data_axis must be a name"):
             sharded(mesh, data_axis=1)
         with pytest.raises(TypeError, match=r"mesh must be a jax.sharding.Mesh, got tuple"):

@@ -59,7 +59,9 @@ class Rows:
 
     def at_temperature(self, temperature: Array | None) -> "Rows":
         """The same rows with softmax(values / temperature) as their distribution."""
-        return self if temperature is None else replace(self, inverse_temperature=1 / temperature)
+        if temperature is None:
+            return self
+        return replace(self, inverse_temperature=_reciprocal(temperature))
 
     def without_classes(self, dtype: DTypeLike) -> Array:
         """The values in a dtype, −inf in dropped classes. Dropped rows stay as they are."""
@@ -167,3 +169,15 @@ class Rows:
         here = jnp.sum(self.classes, axis=-1, dtype=jnp.int32)
         # Devices add floats, so that the sum joins those of the exponentials in one message.
         return jnp.maximum(sum_over(self.axis_name, here.astype(dtype)), 1)
+
+
+@jax.custom_jvp
+def _reciprocal(x: Array) -> Array:
+    return 1 / x
+
+
+@_reciprocal.defjvp
+def _reciprocal_jvp(primals, tangents):
+    y = _reciprocal(*primals)
+    # In this order: y² may overflow, and 0 times it would be NaN.
+    return y, -(tangents[0] * y) * y
