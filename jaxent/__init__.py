@@ -23,7 +23,8 @@ Every function works under jit, vmap, grad, jvp and their compositions. It compu
 in float64 if an input is float64, and returns nats. A gradient has the dtype of its input. JAX
 checks shapes and dtypes when it traces a call. Nothing broadcasts. An argument whose default is
 None is absent where it is None. "Real" arrays are booleans, integers or floating. docs/numerics.md
-defines the results for every kind of input, and bounds the errors.
+defines the results for every kind of input, and bounds the errors. pip installs it as
+share/doc/jaxent/numerics.md, under `sys.prefix`.
 
 Every loss, divergence and entropy takes these keywords:
 
