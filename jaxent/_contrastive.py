@@ -59,10 +59,9 @@ def info_nce(
       temperature: T > 0. CLIP learns its logit scale 1/T.
       positives: integers `(N,)`, the index of each query's positive among the keys, or `(N, K)`,
         the indices of up to K, padded with −1. A key that is listed twice counts twice. Any other
-        index outside of [0, M) gives its query a
-        loss of NaN. A positive that `keys_where` or `exclude_self` excludes is left out of
-        several. As the only one it gives a loss of +inf. A query without positives has loss 0 and
-        counts in the mean, unless `where` drops it.
+        index outside of [0, M) gives its query a loss of NaN. A positive that `keys_where` or
+        `exclude_self` excludes is left out of several. As the only one it gives a loss of +inf. A
+        query without positives has loss 0 and counts in the mean, unless `where` drops it.
       exclude_self: True leaves key i out of the softmax of query i, where queries and keys are the
         same vectors. It takes `positives`.
       symmetric: True gives the mean of the loss and of that from keys to queries, as CLIP does. It

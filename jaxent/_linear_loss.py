@@ -214,9 +214,9 @@ def _traced(
     axes = varying(head.head, head.inputs) - names_of(head.axis_name)
     rows = varying_over(axes, (SoftmaxStats(**like), *further))
     result: Any
-    # A function object of this call alone, lest JAX find a jaxpr of an earlier one in its caches.
-    this_time = partial(formula)
-    closed, result = jax.make_jaxpr(this_time, return_shape=True)(*rows)
+    # JAX caches jaxprs by function object, and an earlier one may hold other tracers. So this is an
+    # object of this call alone.
+    closed, result = jax.make_jaxpr(partial(formula), return_shape=True)(*rows)
     _expect_result(result, has_aux, size)
     variables = closed.jaxpr.invars[: len(STATISTICS)]
     read = {v for eqn in closed.jaxpr.eqns for v in eqn.invars if not hasattr(v, "val")}
