@@ -56,7 +56,7 @@ def confident(rng, dtype):
     """Rows with one class up to 80 above the others."""
     yield (rng.normal(size=1000) * 8).astype(dtype)
     for margin in (5, 10, 20, 40, 60, 80):
-        for V in (3, 30):
+        for V in (2, 3, 30):
             z = (rng.normal(size=V) * 0.5).astype(dtype)
             z[rng.integers(V)] = margin
             yield z
