@@ -25,6 +25,7 @@ from jaxent._inputs import (
 )
 from jaxent.core.dtypes import compute_dtype
 from jaxent.core.labels import spread, target
+from jaxent.core.lower import any_class
 from jaxent.core.mesh import AxisName, select, sum_over
 from jaxent.core.rows import Rows
 
@@ -47,7 +48,7 @@ def prepare_rows(
     classes, hint = None, ""
     if where is not None and jnp.ndim(where) == values.ndim:
         classes = _class_mask(name, jnp.asarray(where), values.shape, axis)
-        where = jnp.any(classes, axis=-1)
+        where = any_class(classes)
         if axis_name is not None:
             where = sum_over(axis_name, where.astype(jnp.int32)) > 0
     elif where is not None and isinstance(axis, int):

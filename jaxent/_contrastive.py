@@ -20,7 +20,7 @@ from jaxent._reduction import Reduced, count, reduce_total
 from jaxent.core import formulas
 from jaxent.core.bernoulli import information
 from jaxent.core.chunked import KEPT_GRADIENTS
-from jaxent.core.lower import is_label, row_sum
+from jaxent.core.lower import any_class, is_label, row_sum
 from jaxent.core.mesh import AxisName, select
 from jaxent.core.rows import Rows
 
@@ -174,7 +174,7 @@ def _cross_entropy(z: tuple[Array, ...], inputs: RowInputs, options: Options) ->
     if inputs.further:
         (own,) = inputs.further
         others = ~is_label(z[0], own) & ~jnp.isneginf(z[0])
-        rows = replace(rows, classes=others, kept=jnp.any(others, axis=-1))
+        rows = replace(rows, classes=others, kept=any_class(others))
     return _labelled.cross_entropy(rows, inputs, None, None, None), None
 
 

@@ -158,6 +158,16 @@ def test_exponentials_of_the_other_classes(options, held, shape):
     np.testing.assert_allclose(got, want, rtol=3e-6, atol=1e-30)
 
 
+@pytest.mark.parametrize("shape", [(3, 1), (2, 3, 130), (0, 5)], ids=str)
+def test_any_class(shape):
+    classes = np.random.default_rng(0).uniform(size=shape) < 0.1
+    if classes.size:
+        classes[0, ..., -1] = True
+        classes[-1] = False
+    for any_class in (one_pass.any_class, plain.any_class, lower.any_class):
+        np.testing.assert_array_equal(jax.jit(any_class)(classes), classes.any(axis=-1))
+
+
 @pytest.mark.parametrize("special", [0.5, np.inf, -np.inf, np.nan], ids=str)
 @pytest.mark.parametrize(
     "shape", [(3, 7), (2, 16), (2, 4096), (1, 50257), (2, 2, 40000), (0, 5), (2, 0)], ids=str

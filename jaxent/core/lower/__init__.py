@@ -87,6 +87,11 @@ def spread(z: Array, y: Array, probs: Array) -> Array:
     return _on_cpu(cpu.spread, plain.spread, z, y, probs)
 
 
+def any_class(classes: Array) -> Array:
+    """Whether each row (..., V) of a mask has a True, for V > 0."""
+    return _on_cpu(plain.any_class, one_pass.any_class, classes)
+
+
 @jax.custom_jvp
 def row_sum(x: Array) -> Array:
     """Σ_j x_j."""

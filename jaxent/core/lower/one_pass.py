@@ -17,20 +17,20 @@ from jaxent.core.stats import SoftmaxSums, WeightedSums, merge
 
 
 def label_sums(rows: Rows, y: Array, w: Array | None, moment: bool) -> SoftmaxSums:
-    z = rows.logits(rows.dtype)
+    z = rows.without_classes(rows.dtype)
     label_logit = select(is_label(z, y), z, -jnp.inf)
-    return merged(_each(rows, z, w, moment)._replace(label_logit=label_logit))
+    return _of_kept(rows, _each(rows, z, w, moment)._replace(label_logit=label_logit))
 
 
 def target_sums(
     rows: Rows, t: Array | None, w: Array | None, slack: bool, moment: bool
 ) -> SoftmaxSums:
-    z = rows.logits(rows.dtype)
+    z = rows.without_classes(rows.dtype)
     each = _each(rows, z, w, moment)
     if t is not None:
-        each = each._replace(target=_weighted(rows.zeroed(t.astype(z.dtype)), z))
+        each = each._replace(target=_weighted(t.astype(z.dtype), z))
         each = each._replace(slack=jnp.zeros_like(z) if slack else None)
-    return merged(each)
+    return _of_kept(rows, each)
 
 
 def _each(rows: Rows, z: Array, w: Array | None, has_moment: bool) -> SoftmaxSums:
@@ -45,6 +45,13 @@ def _each(rows: Rows, z: Array, w: Array | None, has_moment: bool) -> SoftmaxSum
 def _weighted(u: Array, z: Array) -> WeightedSums:
     u = jnp.broadcast_to(u, z.shape)
     return WeightedSums(u, jnp.zeros_like(z))
+
+
+def _of_kept(rows: Rows, each: SoftmaxSums) -> SoftmaxSums:
+    """The sums over all classes, 0 in the rows dropped."""
+    # GPU: a reduction of zeroed rows would wait for `any_class`. XLA fuses both reductions of this
+    # order, so the mask of classes is read once.
+    return rows.only_kept(merged(each))._replace(beta=rows.inverse_temperature)
 
 
 def merged(each: SoftmaxSums) -> SoftmaxSums:
@@ -67,3 +74,9 @@ def merged(each: SoftmaxSums) -> SoftmaxSums:
     scalars = [x[()] for x in jax.tree.leaves(none)]
     sums = tree.unflatten(lax.reduce(tuple(operands), tuple(scalars), combine, (axis,)))
     return sums._replace(beta=beta)
+
+
+def any_class(classes: Array) -> Array:
+    """Whether each row (..., V) of a mask has a True."""
+    # TPU: a disjunction needs a copy of the mask in another layout. Label smoothing counts as well.
+    return jnp.sum(classes, axis=-1, dtype=jnp.int32) > 0

@@ -50,6 +50,11 @@ def _sums(rows: Rows, w: Array | None, moment: bool) -> SoftmaxSums:
     )
 
 
+def any_class(classes: Array) -> Array:
+    """Whether each row (..., V) of a mask has a True."""
+    return jnp.any(classes, axis=-1)
+
+
 def row_sum(x: Array) -> Array:
     """Σ_j x_j."""
     return jnp.sum(x, axis=-1)
