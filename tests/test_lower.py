@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxent
 import jaxent.core
 from jaxent.core import lower
 from jaxent.core.lower import cpu, one_pass, plain
@@ -216,6 +217,29 @@ def test_no_class_but_the_label_is_left_out_beyond_2_to_the_24():
     classes = 2**24 + 3
     others = jax.jit(cpu._without)(jnp.ones((1, classes)), jnp.array([classes - 2]))
     np.testing.assert_array_equal(np.argwhere(np.asarray(others) == 0), [[0, classes - 2]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(), (3,), (0, 5), (5, 0), (4, 1), (6, 10), (2, 3, 15), (2, 16)])
+def test_one_loop_changes_no_number(shape, dtype):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=shape), dtype)
+    x = x.at[..., -1:].set(jnp.nan) if x.ndim else x
+    of_vectors = jax.vmap(lower.in_one_loop) if x.ndim else lower.in_one_loop
+    _, by_x = jax.vjp(lower.in_one_loop, x)
+    for again in (jax.jit(lower.in_one_loop), jax.jit(of_vectors), lambda x: by_x(x)[0]):
+        np.testing.assert_array_equal(*(np.asarray(x, np.float32) for x in (again(x), x)))
+
+
+def test_narrow_gradients_of_short_rows_are_one_loop():
+    """In the loop over rows of ten, LLVM uses no vectors."""
+    N, V = 64, 10
+
+    def mean(logits):
+        return jaxent.sigmoid_focal_loss(logits, jnp.ones((N, V)), gamma=2.5, reduction="mean")
+
+    compiled = jax.jit(jax.grad(mean)).lower(jnp.zeros((N, V), jnp.bfloat16)).compile().as_text()
+    assert re.search(rf"= bf16\[{N * V}\]\S* fusion", compiled)
+    assert not re.search(rf"= bf16\[{N},{V}\]\S* fusion", compiled)
 
 
 def test_mathematics_names_no_platform():

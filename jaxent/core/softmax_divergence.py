@@ -65,7 +65,7 @@ def softmax_jensen_shannon(rows: Rows, target_rows: Rows, beta: Array) -> Array:
     of_target, of_prediction = _terms_of_mixture(rows, target_rows, beta)
     # One sum reads p, t and x once. Programs with two sums store them.
     terms = beta * of_target + (1 - beta) * of_prediction
-    return sum_over(rows.axis_name, lower.row_sum(terms))
+    return sum_over(rows.axis_name, lower.row_sum(lower.in_one_loop(terms)))
 
 
 def _softmax_jensen_shannon_jvp(primals, tangents):

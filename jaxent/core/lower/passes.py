@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jaxent.core.rows import Rows
@@ -57,14 +58,34 @@ def second_pass(formula: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def as_rounded(x: Array) -> Array:
-    """x as its dtype holds it.
+    """x as its dtype holds it. The derivative by a narrow x is computed in one loop.
 
     XLA may leave out the rounding to 16 bits of an array that the same program computes. It may do
     so in one use of the array and not in another. Then a row's label exceeds the row's maximum, and
     equal logits have a divergence.
     """
     narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4
-    return lax.optimization_barrier(x) if narrow else x
+    return _as_rounded(x) if narrow else x
+
+
+@jax.custom_jvp
+def _as_rounded(x: Array) -> Array:
+    return lax.optimization_barrier(x)
+
+
+@_as_rounded.defjvp
+def _as_rounded_jvp(primals, tangents):
+    return _as_rounded(*primals), in_one_loop(lax.optimization_barrier(tangents[0]))
+
+
+def in_one_loop(x: Array) -> Array:
+    """x, computed on a CPU in one loop over all numbers, if its rows are short.
+
+    CPU: XLA compiles a loop over rows of fewer than 16 numbers without vector instructions, if it
+    is a long one or its results have 16 bits. That takes up to eight times as long.
+    """
+    short = x.ndim > 1 and isinstance(x.shape[-1], int) and x.shape[-1] < 16
+    return lax.platform_dependent(x, cpu=_as_one_row, default=_unchanged) if short else x
 
 
 def absolute_again(x: Array) -> Array:
@@ -100,6 +121,13 @@ def _behind_barriers(arrays: Any) -> Any:
     # One by one: arrays behind one barrier would have to be sharded alike. A number has
     # none, so that XLA still multiplies by the reciprocal of a constant power of 2.
     return jax.tree.map(lambda x: lax.optimization_barrier(x) if x.ndim else x, arrays)
+
+
+def _as_one_row(x: Array) -> Array:
+    # XLA would compute x in the shape of its last use. It fuses nothing across a conditional, and
+    # removes a conditional unless its condition is behind a barrier.
+    true = lax.optimization_barrier(np.True_)
+    return lax.cond(true, _unchanged, jnp.negative, x.reshape(-1)).reshape(x.shape)
 
 
 def _with_an_axis(arrays: T) -> T:
