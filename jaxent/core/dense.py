@@ -1,6 +1,7 @@
 r"""Statistics of rows whose label is a distribution t, or that have none, and their derivatives.
 
-With p_j = e_j / s, T = Σ t_j and W = Σ w_j, the derivatives by the logit z_j are
+With m, e_j and s of `core.stats`, p_j = e_j / s, T = Σ t_j and W = Σ w_j, the derivatives by the
+logit z_j, for a constant m, are
 
     rest       e_j
     nll        T·p_j − t_j
@@ -10,10 +11,9 @@ With p_j = e_j / s, T = Σ t_j and W = Σ w_j, the derivatives by the logit z_j 
 
 The derivatives by t_j are −log p_j of nll and 1 − p_j of miss.
 
-Where p_j is near 1 and has label mass, T·p_j − t_j cancels. In float32 p_j rounds to 1, and a true
-slope of −4e-9 to 0. Above p_j = 1/2 the rule computes (T − t_j) − T (1 − p_j), with 1 − p_j from
-`rest`.
-On the label of a one-hot t this is exactly −rest/s.
+Where p_j is near 1 and has label mass, T·p_j − t_j cancels. In float32 p_j rounds to 1, and a slope
+of −4e-9 would be 0. Above p_j = 1/2 the rule computes (T − t_j) − T (1 − p_j), with 1 − p_j from
+`rest`. On the label of a one-hot t this is exactly −rest/s.
 """
 
 from functools import partial
@@ -94,7 +94,7 @@ def _along_logits(
 
 def _along_target(t_dot: Array, rows: Rows, t: Array, stats: RowStats) -> RowStats:
     gaps, e, _ = recompute(rows, stats)
-    # A class of probability 0 without label mass is a term 0 · log 0.
+    # The term of a class of probability 0 without label mass is 0 · log 0.
     absent = (t == 0) & jnp.isinf(gaps)
     nlp = select(absent, 0, gaps + jnp.log1p(stats.rest)[..., None])
     t_dot = rows.zeroed(t_dot.astype(e.dtype))

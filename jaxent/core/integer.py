@@ -1,7 +1,7 @@
 r"""Statistics of rows whose label is a class index y, and their derivatives.
 
 With e_j = exp(z_j − m), s = Σ e_j, p_j = e_j / s and W = Σ w_j, the statistics and their
-derivatives by the logit z_j are
+derivatives by the logit z_j, for a constant m, are
 
     rest     =  s − 1                        e_j
     nll      =  (m − z_y) + log s            p_j, and −miss for j = y
@@ -20,15 +20,17 @@ then needs three sums and the tangent of the label's logit. A and M leave the la
     sum_nll'  =  (W/s) rest' − B
     entropy'  =  (M + e_y (m − z_y) C − ḡ · rest') / s
 
-Everything else is arithmetic on numbers per row. Smoothing needs B, and the entropy needs M. All
-other options change only what multiplies these. So the gradient, the transpose of A, M, B and C, is
-one elementwise pass. Its coefficients are their cotangents Ā, M̄, B̄ and C̄:
+Everything else is arithmetic on numbers per row. Smoothing needs B, and the entropy needs M. The
+other options change only the factors of these sums. So the gradient, the transpose of A, M, B and
+C, is one elementwise pass. Its coefficients are their cotangents Ā, M̄, B̄ and C̄:
 
-    z̄_j  =  Ā e_j + M̄ e_j (m − z_j) + B̄ w_j  for j ≠ y,    C̄ + B̄ w_y  for j = y
+    z̄_j  =  Ā e_j + M̄ e_j (m − z_j) + B̄ w_j    for j ≠ y
+    z̄_y  =  C̄ + B̄ w_y
 
 The derivative of sum_nll by w_j is −log p_j. The rule uses the statistics themselves, to which it
 applies again, and exponentials, which have a rule of their own. So every order of derivative
-exists. With an inverse temperature β, e_j is exp(β(z_j − m)), and ż is the tangent of β z.
+exists. With an inverse temperature β, e_j is exp(β(z_j − m)), and ż_j is the tangent of β(z_j − m).
+The maximum is constant there, since `lse` adds the tangent of β m.
 """
 
 from functools import partial
@@ -57,7 +59,7 @@ def integer_stats(
     return _integer_stats(entropy, False, rows, w, y)
 
 
-# `reused` tells the lowering that a derivative follows. It changes what a program stores alone.
+# `reused` tells the lowering that a derivative follows. It changes only what a program stores.
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _integer_stats(entropy: bool, reused: bool, rows: Rows, w: Array | None, y: Array) -> RowStats:
     sums = lower.label_sums(rows, rows.own(y), w, moment=entropy, reused=reused)
@@ -83,7 +85,8 @@ _integer_stats.defjvp(_integer_stats_jvp, symbolic_zeros=True)
 def _along_logits(
     rows_dot: Rows, rows: Rows, w: Array | None, y: Array, stats: RowStats
 ) -> RowStats:
-    # The rule reads the logits again: a program that kept them masked would store them.
+    # A program that shared the masked logits with the statistics would store them. So the rule
+    # reads the logits again.
     rows = lower.reread_rows(rows)
     y, z_dot = rows.own(y), rows.tangent(rows_dot, stats.max)
     s, p_y = 1 + stats.rest, jnp.exp(-stats.nll)

@@ -12,14 +12,15 @@ Let t be the label's distribution, one-hot for a class index, and w weights of t
     over all classes    sum_nll  = Σ w_j (−log p_j)   = Σ w_j (m − z_j) + Σ w_j · log s
     entropy             H        = Σ p_j (−log p_j)   = Σ e_j (m − z_j) / s + log s
 
-For t, w ≥ 0 each term of these values but m is ≥ 0, so nothing cancels. With an inverse temperature
-β the logits are β z_j. Then m and every m − z_j above have a factor β, and so have the derivatives
-by z_j.
+For t, w ≥ 0 all terms of the last four formulas are ≥ 0, so nothing cancels there. With an inverse
+temperature β the logits are β z_j. Then m and every m − z_j above have a factor β, and so have the
+derivatives by z_j. The tuples below hold the maximum of z, without the factor, and gaps with it.
 
-The sums over classes on the right are `SoftmaxSums`. They form a commutative monoid: `merge`
-combines the sums of two disjoint sets of classes. The sums of no class have max = −inf, rest = −1,
-label_logit = −inf and 0 elsewhere. `merge` is the combiner of one reduction over a row
-(`lower.one_pass`). `merge_over` combines the shards of a row on the devices of a mesh.
+`SoftmaxSums` has the sums over classes on the right, m, and z_y of a class index y. They form a
+commutative monoid: `merge` combines the sums of two disjoint sets of classes. The sums of no class
+have max = −inf, rest = −1, label_logit = −inf and 0 elsewhere. `merge` is the combiner of one
+reduction over a row (`lower.one_pass`). `merge_over` combines the shards of a row on the devices of
+a mesh.
 """
 
 from dataclasses import dataclass
@@ -37,8 +38,8 @@ from jaxent.core.xlogy import weigh
 
 T = TypeVar("T")
 
-# Reverse mode saves the arguments of a loss, and the statistics of its rows, which carry this name.
-# It recomputes everything else.
+# Every public loss is a `jax.checkpoint` with the policy below. So reverse mode saves the arguments
+# and the statistics of rows, which carry this name, and recomputes everything else.
 _ROW_STATISTICS = "jaxent row statistics"
 KEPT_FOR_BACKWARD = jax.checkpoint_policies.save_only_these_names(_ROW_STATISTICS)
 
@@ -49,8 +50,8 @@ class SoftmaxStats:
     """The statistics of each row of logits that softmax losses are formulas of, in nats.
 
     A formula of these statistics needs no derivative rule of its own. It may use the log-normaliser
-    `lse`, but not `max` or `rest` alone: the derivative of `max` is 0, and `rest` carries that of
-    `lse`.
+    `lse`, but not `max` or `rest` alone. Their derivatives by the logits are those for a constant
+    maximum, which cancels in `lse`.
 
     Here z are the logits of a row, soft-capped and divided by the temperature, p = softmax(z), and
     t is the label as a distribution over the classes.
@@ -121,7 +122,7 @@ class SoftmaxSums(NamedTuple):
     max: Array
     rest: Array  # Σ e_j − 1
     label_logit: Any = None  # z_y of a class index y, −inf if y is not in the set
-    target: Any = None  # WeightedSums of a distribution t
+    target: Any = None  # WeightedSums of a distribution t, instead of a class index
     slack: Any = None  # Σ t_j (1 − e_j), a part of miss
     classes: Any = None  # WeightedSums of the class weights w
     moment: Any = None  # Σ e_j (m − z_j), a part of the entropy
@@ -138,6 +139,7 @@ def merge(a: SoftmaxSums, b: SoftmaxSums) -> SoftmaxSums:
         # A set of no classes has β = 0, and every other set the one β > 0.
         beta = jnp.maximum(a.beta, b.beta)
         large, small = large._replace(beta=beta), small._replace(beta=beta)
+    # All fields are added. Those that are no sums are then replaced.
     added = jax.tree.map(jnp.add, large, relative_to(m, small))
     if a.label_logit is not None:
         added = added._replace(label_logit=jnp.maximum(a.label_logit, b.label_logit))
@@ -147,15 +149,17 @@ def merge(a: SoftmaxSums, b: SoftmaxSums) -> SoftmaxSums:
 def relative_to(m: Array, sums: SoftmaxSums) -> SoftmaxSums:
     """The sums relative to m, at least as large as their maximum, with Σ e_j in place of `rest`.
 
-    With δ = m − max: e_j shrinks by exp(−δ), and m − z_j grows by δ. An empty set adds 0 to every
-    sum. Classes all at −inf add 0 to Σ e_j. If they have mass, that mass makes the gap infinite.
+    With δ = β (m − max): e_j shrinks by exp(−δ), and β (m − z_j) grows by δ. The sums of no class
+    become 0. Σ e_j of classes all at −inf becomes 0, and their gap infinite unless their mass is 0.
     """
     delta = scaled(select(sums.max == m, 0, m - sums.max), sums.beta)
     scale = jnp.exp(-delta)
     total = scale * (1 + sums.rest)
 
     def grown(sums: WeightedSums | None) -> WeightedSums | None:
-        return sums and WeightedSums(sums.mass, sums.gap + weigh(sums.mass, delta))
+        if sums is None:
+            return None
+        return WeightedSums(sums.mass, sums.gap + weigh(sums.mass, delta))
 
     slack, moment = sums.slack, sums.moment
     if slack is not None and sums.target is not None:
@@ -196,7 +200,8 @@ def finalize(sums: SoftmaxSums) -> RowStats:
     if sums.label_logit is not None:
         gap = scaled(gaps(sums.label_logit, sums.max), sums.beta)
         nll = gap + log_s
-        # A gap above 0 means that another class has the maximum. Then rest ≥ exp(−gap).
+        # A gap above 0 means that another class has the maximum. Then rest ≥ exp(−gap), so the
+        # numerator is ≥ 1, and the rounding of 1 − exp(−gap) is harmless.
         miss = ((1 - jnp.exp(-gap)) + sums.rest) / s
     if sums.target is not None:
         label_mass = sums.target.mass
@@ -204,8 +209,8 @@ def finalize(sums: SoftmaxSums) -> RowStats:
         miss = None if sums.slack is None else (sums.slack + label_mass * sums.rest) / s
     if sums.classes is not None:
         class_mass = sums.classes.mass
-        # Classes all at −inf have no distribution. Without a label nothing else would say so, so
-        # this adds max − max: NaN there, else 0.
+        # A row of classes all at −inf has no distribution. This adds max − max, which is NaN there,
+        # since a row without a label has no other statistic of NaN.
         sum_nll = sums.classes.gap + class_mass * log_s + (sums.max - sums.max)
     if sums.moment is not None:
         entropy = sums.moment / s + log_s
