@@ -306,6 +306,24 @@ class TestProducts:
         assert len(operands) == 3
         assert all(x.endswith("xbf16>") for pair in operands for x in pair)
 
+    @pytest.mark.parametrize("bias", [None, 0.5])
+    @pytest.mark.parametrize("axis", [0, 1])
+    @pytest.mark.parametrize("reduction", ["mean", "none"])
+    def test_a_kernel_is_rounded_once_for_all_chunks(self, reduction, axis, bias):
+        (x, W, y), _ = heads.problem(64, 500)
+        x, W = jnp.asarray(x, jnp.bfloat16), W if axis else W.T
+
+        def total(x, W):
+            b = None if bias is None else jnp.full(500, bias)
+            options = {"axis": axis, "operand_dtype": jnp.bfloat16, "max_logits_bytes": 2**15}
+            return jnp.sum(cross_entropy(x, W, y, bias=b, reduction=reduction, **options))
+
+        of_both = jax.jit(jax.value_and_grad(total, (0, 1)) if reduction == "mean" else total)
+        lowered = of_both.trace(x, W).lower(lowering_platforms=("tpu",)).as_text()
+        rounded = rf"convert .* : \(tensor<{W.shape[0]}x{W.shape[1]}xf32>\) -> tensor<.*xbf16>"
+        (once,) = re.finditer(rounded, lowered)
+        assert once.start() < lowered.index("stablehlo.while")
+
 
 if __name__ == "__main__":
     for (n, classes), names in track(list(itertools.product(SHAPES, ALONE + PAIRS)), "options"):

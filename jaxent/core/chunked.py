@@ -60,6 +60,8 @@ def per_row(
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _per_row(formula, chunk, heads, kept, rows, options):
+    heads = tuple(head.rounded() for head in heads)
+
     def of_chunk(start, size):
         here, _, rows_here = _chunk_of(heads, kept, rows, start, size)
         return formula(tuple(map(logits, here)), rows_here, options)
@@ -147,6 +149,7 @@ def _value_and_gradients(
     tree = jax.tree.structure((heads, kept, rows, options))
     heads_move, _, rows_move, options_move = tree.unflatten(moving)
     formula_moves = tuple(any(move.arrays) for move in heads_move), rows_move, options_move
+    heads = tuple(head.rounded() for head in heads)
     size, starts, overlaps = _chunks(heads[0].features.shape[0], chunk)
 
     def step(sums, at):

@@ -26,7 +26,7 @@ _SMALL_KERNEL, _BLOCKS = 2**22, 8
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=("features", "kernel", "bias"),
+    data_fields=("features", "kernel", "bias", "rounded_kernel"),
     meta_fields=("axis", "operand_dtype"),
 )
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Head:
     """Features x (N, D), kernel W, and bias b (V,) or None; or one thing for each of the three.
 
     The class axis of a kernel (D, V) is 1, that of a kernel (V, D) is 0. `operand_dtype` is the
-    dtype of the operands of products, None for the common dtype of features and kernel. A tangent
-    or a gradient of a head is a head as well, with None for what is absent.
+    dtype of the operands of products, None for the common dtype of features and kernel.
+    `rounded_kernel` is the kernel in this dtype, None if each product rounds it. A tangent or a
+    gradient of a head is a head as well, with None for what is absent.
     """
 
     features: Any
@@ -43,6 +44,7 @@ class Head:
     bias: Any
     axis: int = 1
     operand_dtype: DTypeLike | None = None
+    rounded_kernel: Any = None
 
     @property
     def arrays(self) -> tuple[Any, Any, Any]:
@@ -59,6 +61,20 @@ class Head:
         """The dtype of computation."""
         return compute_dtype(*self.arrays)
 
+    @property
+    def kernel_operand(self) -> Array | lower.Operand:
+        """The kernel, as an operand of products in `operand_dtype`."""
+        if self.rounded_kernel is None:
+            return self.kernel
+        return lower.Operand(self.kernel, self.rounded_kernel)
+
+    def rounded(self) -> "Head":
+        """The same with the kernel rounded once, for the products of many chunks."""
+        dtype = self.operand_dtype
+        if dtype is None or jnp.dtype(dtype).itemsize >= self.kernel.dtype.itemsize:
+            return self
+        return replace(self, rounded_kernel=self.kernel.astype(dtype))
+
     def widened(self) -> "Head":
         """The same with kernel and bias in the dtype of computation, where they are arrays."""
         kernel, bias = (widen(x) if moves(x) else x for x in (self.kernel, self.bias))
@@ -67,7 +83,7 @@ class Head:
 
 def logits(head: Head) -> Array:
     """z = x W + b, (N, V). A class of bias −inf has the logit −inf, whatever its weights are."""
-    z = lower.matmul(head.features, head.kernel, 1, 1 - head.axis, head.operand_dtype)
+    z = lower.matmul(head.features, head.kernel_operand, 1, 1 - head.axis, head.operand_dtype)
     z = z.astype(head.dtype)
     if head.bias is None:
         return z
@@ -94,6 +110,7 @@ def no_gradients(head: Head, moving: Head) -> Head:
     x, W, b = head.arrays
     return replace(
         head,
+        rounded_kernel=None,
         features=None,
         kernel=jnp.zeros(W.shape, compute_dtype(x, W)) if moving.kernel else None,
         bias=jnp.zeros(b.shape, head.dtype) if moving.bias else None,
@@ -113,7 +130,7 @@ def pull(head: Head, moving: Head, z_bar: Array | None, sums: Head) -> tuple[Arr
             W_bar = lower.add_outer(sums.kernel, *outer, dtype)
         if moving.bias:
             b_bar = sums.bias + jnp.sum(z_bar, axis=0)
-    return x_bar, replace(head, features=None, kernel=W_bar, bias=b_bar)
+    return x_bar, replace(sums, kernel=W_bar, bias=b_bar)
 
 
 def _without_left_out(W: Array, b: Array | None, axis: int) -> Array:
@@ -126,13 +143,16 @@ def _without_left_out(W: Array, b: Array | None, axis: int) -> Array:
 
 def _times_transposed(z_bar: Array, head: Head, dtype: DTypeLike) -> Array:
     """z̄ Wᵀ without the classes of bias −inf, in blocks of classes. A masked W would be a copy."""
-    _, W, b = head.arrays
-    axis, V = head.axis, head.classes
+    W, b, axis, V = head.kernel, head.bias, head.axis, head.classes
+    is_small = not isinstance(V, int) or W.size * W.dtype.itemsize <= _SMALL_KERNEL
+    if dtype == head.operand_dtype:
+        W = head.kernel_operand
 
     def product(z_bar, W, b):
-        return lower.matmul(z_bar, _without_left_out(W, b, axis), 1, axis, dtype)
+        W = jax.tree.map(lambda W: _without_left_out(W, b, axis), W)
+        return lower.matmul(z_bar, W, 1, axis, dtype)
 
-    if b is None or not isinstance(V, int) or W.size * W.dtype.itemsize <= _SMALL_KERNEL:
+    if b is None or is_small:
         return product(z_bar, W, b)
     size = -(-V // _BLOCKS)
 
@@ -140,7 +160,7 @@ def _times_transposed(z_bar: Array, head: Head, dtype: DTypeLike) -> Array:
         # The last block reaches back into the one before it.
         start = jnp.minimum(i * size, V - size)
         z_bar_here = lax.dynamic_slice_in_dim(z_bar, start, size, axis=1)
-        W_here = lax.dynamic_slice_in_dim(W, start, size, axis=axis)
+        W_here = jax.tree.map(lambda W: lax.dynamic_slice_in_dim(W, start, size, axis=axis), W)
         b_here = lax.dynamic_slice_in_dim(b, start, size)
         b_here = select(start + jnp.arange(size) < i * size, -jnp.inf, b_here)
         return sums + product(z_bar_here, W_here, b_here), None

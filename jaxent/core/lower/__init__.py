@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array, lax
 
 from jaxent.core.lower import cpu, one_pass, plain
+from jaxent.core.lower.matmul import Operand as Operand
 from jaxent.core.lower.matmul import add_outer as add_outer
 from jaxent.core.lower.matmul import matmul as matmul
 from jaxent.core.lower.passes import absolute_again as absolute_again

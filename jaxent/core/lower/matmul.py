@@ -1,6 +1,7 @@
 """Matrix products, of operands in a dtype of the caller and results in float32 at least."""
 
 from functools import partial
+from typing import NamedTuple
 
 from jax import Array, lax
 from jax.typing import DTypeLike
@@ -10,14 +11,24 @@ from jaxent.core.dtypes import common_dtype, compute_dtype, widen
 _CACHE_LINE = 128  # columns, a multiple of those in a cache line
 
 
-def matmul(a: Array, b: Array, a_axis: int, b_axis: int, dtype: DTypeLike | None = None) -> Array:
+class Operand(NamedTuple):
+    """A matrix, and the same in the dtype of the products that it is an operand of."""
+
+    exact: Array
+    rounded: Array
+
+
+def matmul(
+    a: Array, b: Array | Operand, a_axis: int, b_axis: int, dtype: DTypeLike | None = None
+) -> Array:
     """The product of two matrices, contracted over an axis of each, in a dtype."""
+    b = b if isinstance(b, Operand) else Operand(b, b)
     # CPU: products of float32 are faster than those of narrower numbers, and exact for them.
     return lax.platform_dependent(
         a,
         b,
-        cpu=lambda a, b: _dot(widen(a), widen(b), a_axis, b_axis),
-        default=lambda a, b: _dot(a, b, a_axis, b_axis, dtype),
+        cpu=lambda a, b: _dot(widen(a), widen(b.exact), a_axis, b_axis),
+        default=lambda a, b: _dot(a, b.rounded, a_axis, b_axis, dtype),
     )
 
 
