@@ -21,7 +21,7 @@ from jaxent._static import STATIC
 from jaxent._static import Axis as Axis
 from jaxent._static import Reduction as Reduction
 from jaxent.core.dtypes import compute_dtype, in_float64
-from jaxent.core.lower import as_rounded
+from jaxent.core.lower import as_rounded, narrow_gradient_in_one_loop
 from jaxent.core.stats import KEPT_FOR_BACKWARD
 
 P = ParamSpec("P")
@@ -132,7 +132,8 @@ def numbers_of(function: Callable[..., Any]) -> dict[str, Number]:
 def _rounded_and_widened(arguments: dict[str, Any], options: Collection[str]) -> dict[str, Any]:
     """The arrays, rounded to their dtypes. One float64 array, options aside, makes all float64."""
     constants = {name: x for name, x in arguments.items() if isinstance(x, Constant)}
-    arrays = {name: as_rounded(x) for name, x in arguments.items() if _is_array(x)}
+    given = {name: x for name, x in arguments.items() if _is_array(x)}
+    arrays = {name: narrow_gradient_in_one_loop(as_rounded(x)) for name, x in given.items()}
     wide = compute_dtype(*(x for name, x in arrays.items() if name not in options))
     if wide == jnp.float64:
         arrays = {name: in_float64(x) for name, x in arrays.items()}

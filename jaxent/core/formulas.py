@@ -64,7 +64,7 @@ def focal_loss(
     nlp = z_gaps + jnp.log1p(stats.rest)[..., None]
     of_classes = focal(nlp, -jnp.expm1(-nlp), gamma)
     w = rows.class_weights(class_weights, nlp.dtype)
-    # An infinite ℓ_j is a constant here. A derivative would be infinite, and NaN times α = 0.
+    # An infinite ℓ_j is a constant here: its derivative times α = 0 would be NaN.
     infinite = jnp.isinf(of_classes)
     terms = w * select(infinite, 0, of_classes) + select(infinite & (w != 0), jnp.inf, 0)
     return smooth(losses, label_smoothing, rows.summed(terms) / rows.kept_count(nlp.dtype))

@@ -14,7 +14,8 @@ Let t be the label's distribution, one-hot for a class index, and w weights of t
 
 For t, w ≥ 0 all terms of the last four formulas are ≥ 0, so nothing cancels there. With an inverse
 temperature β the logits are β z_j. Then m and every m − z_j above have a factor β, and so have the
-derivatives by z_j. The tuples below hold the maximum of z, without the factor, and gaps with it.
+derivatives by z_j. `RowStats` and `SoftmaxSums` hold the maximum of z, without the factor, and gaps
+with it.
 
 `SoftmaxSums` has the sums over classes on the right, m, and z_y of a class index y. They form a
 commutative monoid: `merge` combines the sums of two disjoint sets of classes. The sums of no class
@@ -38,7 +39,7 @@ from jaxent.core.xlogy import weigh
 
 T = TypeVar("T")
 
-# Every public loss is a `jax.checkpoint` with the policy below. So reverse mode saves the arguments
+# Losses of logits are a `jax.checkpoint` with the policy below. So reverse mode saves the arguments
 # and the statistics of rows, which carry this name, and recomputes everything else.
 _ROW_STATISTICS = "jaxent row statistics"
 KEPT_FOR_BACKWARD = jax.checkpoint_policies.save_only_these_names(_ROW_STATISTICS)
@@ -150,7 +151,8 @@ def relative_to(m: Array, sums: SoftmaxSums) -> SoftmaxSums:
     """The sums relative to m, at least as large as their maximum, with Σ e_j in place of `rest`.
 
     With δ = β (m − max): e_j shrinks by exp(−δ), and β (m − z_j) grows by δ. The sums of no class
-    become 0. Σ e_j of classes all at −inf becomes 0, and their gap infinite unless their mass is 0.
+    become 0. For finite m, Σ e_j of classes all at −inf becomes 0, and their gap infinite unless
+    their mass is 0.
     """
     delta = scaled(select(sums.max == m, 0, m - sums.max), sums.beta)
     scale = jnp.exp(-delta)
@@ -196,6 +198,11 @@ def merge_over(axis_name: AxisName, sums: SoftmaxSums) -> SoftmaxSums:
 def finalize(sums: SoftmaxSums) -> RowStats:
     """The statistics of rows whose classes have all been summed."""
     s, log_s = 1 + sums.rest, jnp.log1p(sums.rest)
+
+    def or_undefined(x):
+        """x, but NaN for a row of classes all at −inf, which has no distribution."""
+        return x + (sums.max - sums.max)
+
     nll = miss = sum_nll = entropy = label_mass = class_mass = None
     if sums.label_logit is not None:
         gap = scaled(gaps(sums.label_logit, sums.max), sums.beta)
@@ -205,13 +212,12 @@ def finalize(sums: SoftmaxSums) -> RowStats:
         miss = ((1 - jnp.exp(-gap)) + sums.rest) / s
     if sums.target is not None:
         label_mass = sums.target.mass
-        nll = sums.target.gap + label_mass * log_s
-        miss = None if sums.slack is None else (sums.slack + label_mass * sums.rest) / s
+        nll = or_undefined(sums.target.gap + label_mass * log_s)
+        if sums.slack is not None:
+            miss = or_undefined((sums.slack + label_mass * sums.rest) / s)
     if sums.classes is not None:
         class_mass = sums.classes.mass
-        # A row of classes all at −inf has no distribution. This adds max − max, which is NaN there,
-        # since a row without a label has no other statistic of NaN.
-        sum_nll = sums.classes.gap + class_mass * log_s + (sums.max - sums.max)
+        sum_nll = or_undefined(sums.classes.gap + class_mass * log_s)
     if sums.moment is not None:
         entropy = sums.moment / s + log_s
     return RowStats(sums.max, sums.rest, nll, miss, sum_nll, entropy, label_mass, class_mass)

@@ -23,6 +23,7 @@ from jaxent.core.lower.passes import absolute_again as absolute_again
 from jaxent.core.lower.passes import as_rounded as as_rounded
 from jaxent.core.lower.passes import finite_again as finite_again
 from jaxent.core.lower.passes import in_one_loop as in_one_loop
+from jaxent.core.lower.passes import narrow_gradient_in_one_loop as narrow_gradient_in_one_loop
 from jaxent.core.lower.passes import power as power
 from jaxent.core.lower.passes import probability_again as probability_again
 from jaxent.core.lower.passes import reread as reread

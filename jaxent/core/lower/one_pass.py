@@ -17,7 +17,7 @@ from jaxent.core.stats import SoftmaxSums, WeightedSums, merge
 
 
 def label_sums(rows: Rows, y: Array, w: Array | None, moment: bool) -> SoftmaxSums:
-    z = rows.without_classes(rows.dtype)
+    z = _logits(rows)
     label_logit = select(is_label(z, y), z, -jnp.inf)
     return _of_kept(rows, _each(rows, z, w, moment)._replace(label_logit=label_logit))
 
@@ -25,7 +25,7 @@ def label_sums(rows: Rows, y: Array, w: Array | None, moment: bool) -> SoftmaxSu
 def target_sums(
     rows: Rows, t: Array | None, w: Array | None, slack: bool, moment: bool
 ) -> SoftmaxSums:
-    z = rows.without_classes(rows.dtype)
+    z = _logits(rows)
     each = _each(rows, z, w, moment)
     if t is not None:
         each = each._replace(target=_weighted(t.astype(z.dtype), z))
@@ -33,10 +33,18 @@ def target_sums(
     return _of_kept(rows, each)
 
 
+def _logits(rows: Rows) -> Array:
+    if rows.classes is None:
+        return rows.logits(rows.dtype)
+    # GPU: XLA fuses this reduction with that of `any_class` if neither waits for the other. So rows
+    # are dropped after it, and the mask of classes is read once.
+    return rows.without_classes(rows.dtype)
+
+
 def _each(rows: Rows, z: Array, w: Array | None, has_moment: bool) -> SoftmaxSums:
     """The sums over each class alone, (..., V)."""
-    # z − z is 0, and NaN for a class at +inf.
-    rest = select(jnp.isneginf(z), -1, z - z)
+    # z − z is the same, but float checks would report its NaN at −inf.
+    rest = select(jnp.isneginf(z), -1, select(z < jnp.inf, 0, jnp.nan))
     classes = None if w is None else _weighted(w, z)
     moment = jnp.zeros_like(z) if has_moment else None
     return SoftmaxSums(z, rest, classes=classes, moment=moment, beta=rows.inverse_temperature)
@@ -48,9 +56,7 @@ def _weighted(u: Array, z: Array) -> WeightedSums:
 
 
 def _of_kept(rows: Rows, each: SoftmaxSums) -> SoftmaxSums:
-    """The sums over all classes, 0 in the rows dropped."""
-    # GPU: a reduction of zeroed rows would wait for `any_class`. XLA fuses both reductions of this
-    # order, so the mask of classes is read once.
+    """The sums over all classes. Those of a dropped row are 0."""
     return rows.only_kept(merged(each))._replace(beta=rows.inverse_temperature)
 
 
@@ -78,5 +84,6 @@ def merged(each: SoftmaxSums) -> SoftmaxSums:
 
 def any_class(classes: Array) -> Array:
     """Whether each row (..., V) of a mask has a True."""
-    # TPU: a disjunction needs a copy of the mask in another layout. Label smoothing counts as well.
+    # TPU: XLA copies the mask to another layout for a disjunction, so this counts. `kept_count` is
+    # the same sum, which XLA then computes once.
     return jnp.sum(classes, axis=-1, dtype=jnp.int32) > 0

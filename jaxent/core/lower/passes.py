@@ -58,34 +58,38 @@ def second_pass(formula: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def as_rounded(x: Array) -> Array:
-    """x as its dtype holds it. The derivative by a narrow x is computed in one loop.
+    """x as its dtype holds it.
 
     XLA may leave out the rounding to 16 bits of an array that the same program computes. It may do
     so in one use of the array and not in another. Then a row's label exceeds the row's maximum, and
     equal logits have a divergence.
     """
-    narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4
-    return _as_rounded(x) if narrow else x
+    return lax.optimization_barrier(x) if _is_narrow(x) else x
+
+
+def narrow_gradient_in_one_loop(x: Array) -> Array:
+    """x. If it has 16 bits or fewer, the gradient by x is computed as `in_one_loop` says."""
+    return _gradient_in_one_loop(x) if _is_narrow(x) else x
 
 
 @jax.custom_jvp
-def _as_rounded(x: Array) -> Array:
-    return lax.optimization_barrier(x)
+def _gradient_in_one_loop(x: Array) -> Array:
+    return x
 
 
-@_as_rounded.defjvp
-def _as_rounded_jvp(primals, tangents):
-    return _as_rounded(*primals), in_one_loop(lax.optimization_barrier(tangents[0]))
+@_gradient_in_one_loop.defjvp
+def _gradient_in_one_loop_jvp(primals, tangents):
+    return *primals, in_one_loop(*tangents)
 
 
 def in_one_loop(x: Array) -> Array:
-    """x, computed on a CPU in one loop over all numbers, if its rows are short.
+    """x. A CPU computes short rows in one loop, and stores x once more.
 
-    CPU: XLA compiles a loop over rows of fewer than 16 numbers without vector instructions, if it
-    is a long one or its results have 16 bits. That takes up to eight times as long.
+    CPU: XLA compiles a loop over rows of 5 to 15 numbers without vector instructions, if it is a
+    long one or its results have 16 bits. So rows are joined along the axis before.
     """
-    short = x.ndim > 1 and isinstance(x.shape[-1], int) and x.shape[-1] < 16
-    return lax.platform_dependent(x, cpu=_as_one_row, default=_unchanged) if short else x
+    short = x.ndim > 1 and isinstance(x.shape[-1], int) and 4 < x.shape[-1] < 16
+    return lax.platform_dependent(x, cpu=_joined_rows, default=_unchanged) if short else x
 
 
 def absolute_again(x: Array) -> Array:
@@ -123,11 +127,17 @@ def _behind_barriers(arrays: Any) -> Any:
     return jax.tree.map(lambda x: lax.optimization_barrier(x) if x.ndim else x, arrays)
 
 
-def _as_one_row(x: Array) -> Array:
-    # XLA would compute x in the shape of its last use. It fuses nothing across a conditional, and
-    # removes a conditional unless its condition is behind a barrier.
+def _is_narrow(x: Array) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4
+
+
+def _joined_rows(x: Array) -> Array:
+    # XLA would fuse a reshape alone, and compute x in the shape of its last use. It fuses nothing
+    # across a conditional, and removes a conditional unless its condition is behind a barrier.
     true = lax.optimization_barrier(np.True_)
-    return lax.cond(true, _unchanged, jnp.negative, x.reshape(-1)).reshape(x.shape)
+    # Of more axes than two, devices may share out all the others.
+    rows = x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
+    return lax.cond(true, _unchanged, jnp.negative, rows).reshape(x.shape)
 
 
 def _with_an_axis(arrays: T) -> T:
