@@ -44,9 +44,10 @@ def _logits(rows: Rows) -> Array:
 def _each(rows: Rows, z: Array, w: Array | None, has_moment: bool) -> SoftmaxSums:
     """The sums over each class alone, (..., V)."""
     # z − z is the same, but float checks would report its NaN at −inf.
-    rest = select(jnp.isneginf(z), -1, select(z < jnp.inf, 0, jnp.nan))
+    zeros = jnp.zeros_like(z)
+    rest = select(jnp.isneginf(z), -1, select(z < jnp.inf, zeros, jnp.nan))
     classes = None if w is None else _weighted(w, z)
-    moment = jnp.zeros_like(z) if has_moment else None
+    moment = zeros if has_moment else None
     return SoftmaxSums(z, rest, classes=classes, moment=moment, beta=rows.inverse_temperature)
 
 
