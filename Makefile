@@ -29,9 +29,9 @@ distillation: $(VENV)/.examples  ## distil the transformer into a smaller one
 mesh: $(VENV)/.examples  ## train the same over eight devices of a CPU, beside one
 	$(RUN) -m examples.mesh
 
-test: $(VENV)/.test  ## every test but the slowest, with a fifteenth of its cases
-	$(UNOPTIMIZED) $(RUN) -m pytest -n auto --one-in 15 -m "unoptimized and not exhaustive"
-	$(RUN) -m pytest -n auto --one-in 15 -m "not unoptimized and not exhaustive"
+test: $(VENV)/.test  ## every test but the slowest, with a twentieth of its cases
+	$(UNOPTIMIZED) $(RUN) -m pytest -n auto --one-in 20 -m "unoptimized and not exhaustive"
+	$(RUN) -m pytest -n auto --one-in 20 -m "not unoptimized and not exhaustive"
 
 test-all: $(VENV)/.test  ## every test, over every case of the table and on every mesh
 	$(UNOPTIMIZED) $(RUN) -m pytest -n auto -m unoptimized
