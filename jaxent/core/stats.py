@@ -39,8 +39,8 @@ from jaxent.core.xlogy import weigh
 
 T = TypeVar("T")
 
-# Losses of logits are a `jax.checkpoint` with the policy below. So reverse mode saves the arguments
-# and the statistics of rows, which carry this name, and recomputes everything else.
+# The policy below is that of `jax.checkpoint` around a loss of logits. So reverse mode saves the
+# arguments and the statistics of rows, which carry this name, and recomputes everything else.
 _ROW_STATISTICS = "jaxent row statistics"
 KEPT_FOR_BACKWARD = jax.checkpoint_policies.save_only_these_names(_ROW_STATISTICS)
 

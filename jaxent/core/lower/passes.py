@@ -135,7 +135,7 @@ def _joined_rows(x: Array) -> Array:
     # XLA would fuse a reshape alone, and compute x in the shape of its last use. It fuses nothing
     # across a conditional, and removes a conditional unless its condition is behind a barrier.
     true = lax.optimization_barrier(np.True_)
-    # Of more axes than two, devices may share out all the others.
+    # Only two axes are joined: devices may shard the others.
     rows = x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
     return lax.cond(true, _unchanged, jnp.negative, rows).reshape(x.shape)
 
