@@ -67,3 +67,12 @@ def peers_promote():
     """Peers mix dtypes and ranks, which the suite forbids."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+
+
+@pytest.fixture
+def as_on_accelerators(monkeypatch):
+    """The ways that other devices than the CPU take."""
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *a, default, **_: default(*a))
+    jax.clear_caches()
+    yield
+    jax.clear_caches()

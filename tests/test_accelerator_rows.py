@@ -10,13 +10,6 @@ from jaxent.core.dense import target_stats, unlabelled_stats
 from jaxent.core.integer import integer_stats
 from jaxent.core.rows import Rows
 
-
-@pytest.fixture
-def accelerator(monkeypatch):
-    """Programs traced here take the form of accelerators."""
-    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *x, default, **_: default(*x))
-
-
 LABELS = {
     "integer": lambda rows: integer_stats(rows, jnp.zeros(3, int)).nll,
     "distribution": lambda rows: target_stats(rows, jnp.full((3, 4), 0.25), miss=True).nll,
@@ -26,7 +19,7 @@ LABELS = {
 
 @pytest.mark.parametrize("masked", [False, True], ids=["all classes", "a mask of classes"])
 @pytest.mark.parametrize("label", LABELS)
-@pytest.mark.usefixtures("accelerator")
+@pytest.mark.usefixtures("as_on_accelerators")
 def test_an_accelerator_drops_rows_of_any_numbers(label, masked):
     z = jnp.array([[1.0, 2, 3, 4], [jnp.nan, jnp.inf, -jnp.inf, 0], [-jnp.inf] * 4])
     kept, classes = jnp.array([True, False, False]), jnp.ones(z.shape, bool) if masked else None
