@@ -130,9 +130,9 @@ def geometric_mean(ratios: pd.Series) -> float:
 
 
 def behind(found: pd.DataFrame) -> pd.Series:
-    """Geometric means over shapes, below 1: a peer is faster."""
+    """Geometric means over shapes, rounded, below 1: a peer is faster."""
     by = ["mode", "contestant", "loss", "dtype"]
-    means = peers_of(found).groupby(by, sort=False).ratio.agg(geometric_mean)
+    means = peers_of(found).groupby(by, sort=False).ratio.agg(geometric_mean).round(2)
     return means[means < 1]
 
 

@@ -98,10 +98,14 @@ def describe(value: Any) -> str:
 def integer_label_hint(labels: Array, name: str, shape: tuple[int, ...], axis: Any) -> str:
     """The hint for integer labels of a wrong dtype or shape. The logits have shape (..., V)."""
     if Counter(labels.shape) == Counter(shape):
+        of_logits = "softmax_cross_entropy or categorical_cross_entropy"
+        takes_them = "linear_softmax_cross_entropy" if name == "features" else of_logits
         return (
             ". For one-hot labels, pass their jnp.argmax over the classes; soft labels go to"
-            " softmax_cross_entropy or categorical_cross_entropy"
+            f" {takes_them}"
         )
+    if labels.shape == (*shape[:-1], 1):
+        return ". Pass labels[..., 0]"
     if labels.shape == shape[:-1] and _has_dtype(labels, jnp.floating, np.bool_):
         return ". Where they are class indices, pass labels.astype(int)"
     other_axes = range(len(shape) - 1) if axis == -1 else ()

@@ -88,11 +88,14 @@ def prepare_head(
         expected = (f"(V, {D})", f"({D}, V)")[axis]
         transposed = kernel.ndim == 2 and kernel.shape[axis] == D
         hint = f". If its classes come first, pass {names[3]}={1 - axis}" if transposed else ""
+        hint = ", which has no classes" if 0 in kernel.shape and D > 0 else hint
         raise ValueError(
             f"{names[1]} must have the shape {expected} for {names[0]} of shape {features.shape}"
             f" and {names[3]}={given}, got {kernel.shape}{hint}"
         )
-    expect_common_dtype(names[0], features, names[1], kernel)
+    if operand_dtype is None:
+        hint = ", or give operand_dtype"
+        expect_common_dtype(names[0], features, names[1], kernel, hint)
     if bias is not None:
         bias = jnp.asarray(bias)
         expect_floating(names[2], bias)
@@ -101,14 +104,14 @@ def prepare_head(
     return Head(features.reshape(rows, D), kernel, bias, axis, operand_dtype)
 
 
-def expect_common_dtype(name: str, x: Array, other: str, y: Array) -> None:
+def expect_common_dtype(name: str, x: Array, other: str, y: Array, hint: str = "") -> None:
     """Checks that JAX promotes the dtypes of two operands of a product to one."""
     try:
         common_dtype(x, y)
     except ValueError:
         raise TypeError(
             f"{other} must have a dtype to which JAX promotes that of {name}, {x.dtype},"
-            f" got {y.dtype}"
+            f" got {y.dtype}{hint}"
         ) from None
 
 

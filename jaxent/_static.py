@@ -5,6 +5,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
+import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
@@ -65,6 +66,8 @@ def _validate_operand_dtype(dtype: Any) -> Any:
         raise TypeError(f"operand_dtype must be a dtype or None, got {dtype!r}") from None
     if not jnp.issubdtype(known, jnp.floating):
         raise TypeError(f"operand_dtype must be floating, got {known}")
+    if jax.dtypes.canonicalize_dtype(known) != known:
+        raise TypeError("operand_dtype must be known to JAX, got float64 without jax_enable_x64")
     return known
 
 

@@ -1,5 +1,6 @@
 """Wrong calls of losses from features, kernels and keys, for `test_errors`."""
 
+import jax.numpy as jnp
 import numpy as np
 
 import jaxent
@@ -36,6 +37,37 @@ WRONG = {
         "floating",
         "int",
     ),
+    "operands of 64 bits": (
+        lambda: linear(X, W, N, operand_dtype="float64"),
+        TypeError,
+        "operand_dtype",
+        "float64",
+        "jax_enable_x64",
+    ),
+    "dtypes that JAX does not promote": (
+        lambda: linear(jnp.asarray(X, jnp.float8_e5m2), W.astype(np.float16), N),
+        TypeError,
+        "kernel",
+        "features",
+        "float8_e5m2",
+        "float16",
+        "operand_dtype",
+    ),
+    "labels in a column": (
+        lambda: linear(X, W, N[:, None]),
+        ValueError,
+        "labels",
+        "(4,)",
+        "(4, 1)",
+        "labels[..., 0]",
+    ),
+    "distributions for a focal loss": (
+        lambda: jaxent.linear_softmax_focal_loss(X, W, np.ones((4, 3), np.float32)),
+        TypeError,
+        "labels",
+        "float32",
+        "linear_softmax_cross_entropy",
+    ),
     "integer features": (lambda: linear(N, W, N), TypeError, "features", "floating", "int32"),
     "integer kernel": (lambda: linear(X, W.astype(int), N), TypeError, "kernel", "floating"),
     "features without an axis": (
@@ -45,7 +77,13 @@ WRONG = {
         "axis",
         "()",
     ),
-    "kernel of no classes": (lambda: linear(X, W[:, :0], N), ValueError, "kernel", "(2, 0)"),
+    "kernel of no classes": (
+        lambda: linear(X, W[:, :0], N),
+        ValueError,
+        "kernel",
+        "(2, 0)",
+        "no classes",
+    ),
     "bias per feature": (lambda: linear(X, W, N, bias=W[:, 0]), ValueError, "bias", "(3,)", "(2,)"),
     "labels of another shape": (lambda: linear(X, W, N[:3]), ValueError, "labels", "(4,)", "(3,)"),
     "labels floating": (lambda: linear(X, W, X[:, 0]), TypeError, "labels", "integer", "float32"),

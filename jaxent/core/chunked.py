@@ -12,8 +12,8 @@ There are two schedules:
 `per_row`  Numbers per row. Their cotangents are known in the backward pass only, which recomputes
            the logits of each chunk. That takes four matrix products in all.
 
-The operands of a product are in the dtype of features and kernel. All sums are in float32 at least,
-and so are the gradients until they are multiplied by their cotangent.
+`head` says in which dtype the operands of a product are. All sums are in float32 at least, and so
+are the gradients until they are multiplied by their cotangent.
 """
 
 from collections.abc import Callable, Sequence

@@ -2,8 +2,8 @@ r"""The linear map in front of a softmax, z = x W + b, its derivative and its tr
 
     ∂x = ∂z Wᵀ        ∂W = xᵀ ∂z        ∂b = Σ_rows ∂z
 
-The operands of a product are in the common dtype of features and kernel, its result in float32 at
-least.
+On accelerators the operands of a product are in the common dtype of features and kernel, or in
+`operand_dtype`. On a CPU, as its result, they are in float32 at least.
 """
 
 from dataclasses import dataclass, replace
@@ -96,10 +96,11 @@ def logits_dot(head: Head, dot: Head) -> Array | None:
     along_features, terms = 1 - head.axis, []
     if moves(dot.features):
         W = _without_left_out(head.kernel, head.bias, head.axis)
-        terms.append(lower.matmul(dot.features, W, 1, along_features, head.operand_dtype))
+        dtype = _tangent_operand_dtype(head, dot.features)
+        terms.append(lower.matmul(dot.features, W, 1, along_features, dtype))
     if moves(dot.kernel):
-        x, W_dot = head.features, dot.kernel
-        terms.append(lower.matmul(x, W_dot, 1, along_features, head.operand_dtype))
+        dtype = _tangent_operand_dtype(head, dot.kernel)
+        terms.append(lower.matmul(head.features, dot.kernel, 1, along_features, dtype))
     if moves(dot.bias):
         terms.append(jnp.broadcast_to(dot.bias[None], (len(head.features), head.classes)))
     return added([term.astype(head.dtype) for term in terms]) if terms else None
@@ -170,8 +171,19 @@ def _times_transposed(z_bar: Array, head: Head, dtype: DTypeLike) -> Array:
     return lax.scan(add, nothing, jnp.arange(_BLOCKS))[0]
 
 
+def _tangent_operand_dtype(head: Head, tangent: Array) -> DTypeLike | None:
+    """The dtype of the operands of products with a tangent, which none of them rounds.
+
+    The transpose of a rounding rounds as well. It would round the gradient of every chunk.
+    """
+    dtype = head.operand_dtype
+    narrow = dtype is not None and jnp.dtype(dtype).itemsize <= tangent.dtype.itemsize
+    return tangent.dtype if narrow else dtype
+
+
 def _gradient_operand_dtype(head: Head) -> DTypeLike:
     """The dtype of the operands of products with the logits' gradient."""
     dtype = head.operand_dtype or common_dtype(head.features, head.kernel)
     # The range of float16 is too narrow for the probabilities of a large vocabulary.
-    return jnp.float32 if dtype == jnp.float16 else dtype
+    narrow = jnp.finfo(dtype).smallest_normal > jnp.finfo(jnp.bfloat16).smallest_normal
+    return jnp.float32 if narrow else dtype

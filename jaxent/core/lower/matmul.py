@@ -1,4 +1,4 @@
-"""Matrix products, of operands in a dtype of the caller and results in float32 at least."""
+"""Matrix products. Operands have a dtype of the caller, results the dtype of computation."""
 
 from functools import partial
 from typing import NamedTuple
@@ -21,23 +21,24 @@ class Operand(NamedTuple):
 def matmul(
     a: Array, b: Array | Operand, a_axis: int, b_axis: int, dtype: DTypeLike | None = None
 ) -> Array:
-    """The product of two matrices, contracted over an axis of each, in a dtype."""
+    """The product of two matrices, contracted over an axis of each, of operands in a dtype."""
     b = b if isinstance(b, Operand) else Operand(b, b)
+    result = compute_dtype(a, b.exact)
     # CPU: products of float32 are faster than those of narrower numbers, and exact for them.
     return lax.platform_dependent(
         a,
         b,
         cpu=lambda a, b: _dot(widen(a), widen(b.exact), a_axis, b_axis),
-        default=lambda a, b: _dot(a, b.rounded, a_axis, b_axis, dtype),
+        default=lambda a, b: _dot(a, b.rounded, a_axis, b_axis, dtype).astype(result),
     )
 
 
 def add_outer(sums: Array, a: Array, b: Array, dtype: DTypeLike) -> Array:
     """sums + aᵀ b."""
+    known = all(isinstance(size, int) for size in (*sums.shape, *a.shape))
+    on_cpu = _add_by_blocks if known else partial(_add_at_once, dtype=sums.dtype)
     at_once = partial(_add_at_once, dtype=dtype)
-    if not all(isinstance(size, int) for size in (*sums.shape, *a.shape)):
-        return at_once(sums, a, b)  # the blocks below need a known size
-    return lax.platform_dependent(sums, a, b, cpu=_add_by_blocks, default=at_once)
+    return lax.platform_dependent(sums, a, b, cpu=on_cpu, default=at_once)
 
 
 def _dot(a: Array, b: Array, a_axis: int, b_axis: int, dtype: DTypeLike | None = None) -> Array:
@@ -48,7 +49,7 @@ def _dot(a: Array, b: Array, a_axis: int, b_axis: int, dtype: DTypeLike | None =
 
 
 def _add_at_once(sums: Array, a: Array, b: Array, dtype: DTypeLike) -> Array:
-    return sums + _dot(a, b, 0, 0, dtype)
+    return sums + _dot(a, b, 0, 0, dtype).astype(sums.dtype)
 
 
 def _add_by_blocks(sums: Array, a: Array, b: Array) -> Array:
