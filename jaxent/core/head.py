@@ -2,8 +2,8 @@ r"""The linear map in front of a softmax, z = x W + b, its derivative and its tr
 
     ∂x = ∂z Wᵀ        ∂W = xᵀ ∂z        ∂b = Σ_rows ∂z
 
-On accelerators the operands of a product are in the common dtype of features and kernel, or in
-`operand_dtype`. On a CPU, as its result, they are in float32 at least.
+`lower.matmul` may round the operands of a product to `operand_dtype`, by default the common dtype
+of features and kernel. The result is in float32 at least.
 """
 
 from dataclasses import dataclass, replace
