@@ -104,7 +104,7 @@ def integer_label_hint(labels: Array, name: str, shape: tuple[int, ...], axis: A
             ". For one-hot labels, pass their jnp.argmax over the classes; soft labels go to"
             f" {takes_them}"
         )
-    if labels.shape == (*shape[:-1], 1):
+    if labels.shape == (*shape[:-1], 1) and _has_dtype(labels, np.integer):
         return ". Pass labels[..., 0]"
     if labels.shape == shape[:-1] and _has_dtype(labels, jnp.floating, np.bool_):
         return ". Where they are class indices, pass labels.astype(int)"

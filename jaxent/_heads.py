@@ -84,15 +84,16 @@ def prepare_head(
         raise ValueError(f"{names[0]} must have an axis of features, got shape ()")
     given, D = axis, features.shape[-1]
     axis = kernel_axis(names[3], given)
-    if kernel.ndim != 2 or kernel.shape[1 - axis] != D or kernel.shape[axis] == 0:
+    if kernel.ndim != 2 or kernel.shape[1 - axis] != D:
         expected = (f"(V, {D})", f"({D}, V)")[axis]
         transposed = kernel.ndim == 2 and kernel.shape[axis] == D
         hint = f". If its classes come first, pass {names[3]}={1 - axis}" if transposed else ""
-        hint = ", which has no classes" if 0 in kernel.shape and D > 0 else hint
         raise ValueError(
             f"{names[1]} must have the shape {expected} for {names[0]} of shape {features.shape}"
             f" and {names[3]}={given}, got {kernel.shape}{hint}"
         )
+    if kernel.shape[axis] == 0:
+        raise ValueError(f"{names[1]} must have at least one class, got shape {kernel.shape}")
     if operand_dtype is None:
         hint = ", or give operand_dtype"
         expect_common_dtype(names[0], features, names[1], kernel, hint)

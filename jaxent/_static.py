@@ -67,7 +67,7 @@ def _validate_operand_dtype(dtype: Any) -> Any:
     if not jnp.issubdtype(known, jnp.floating):
         raise TypeError(f"operand_dtype must be floating, got {known}")
     if jax.dtypes.canonicalize_dtype(known) != known:
-        raise TypeError("operand_dtype must be known to JAX, got float64 without jax_enable_x64")
+        raise TypeError(f"operand_dtype must have at most 32 bits without x64 mode, got {known}")
     return known
 
 

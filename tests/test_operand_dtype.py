@@ -54,9 +54,10 @@ def test_a_kernel_is_rounded_once_for_all_chunks(reduction, axis, bias):
     assert once.start() < lowered.index("stablehlo.while")
 
 
+@pytest.mark.usefixtures("as_on_accelerators")
 @pytest.mark.parametrize("dtype", ERRORS)
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_gradients_are_not_rounded_to_it(reduction, dtype, as_on_accelerators):
+def test_gradients_are_not_rounded_to_it(reduction, dtype):
     (x, W, y), _ = heads.problem(ROWS, CLASSES)
     for axis, kernel in ((1, W), (0, W.T)):
         gradients = jax.grad(loss(reduction, y, axis=axis, operand_dtype=dtype), (0, 1))
@@ -98,8 +99,7 @@ def test_it_changes_no_dtype_of_a_result(reduction, dtypes):
 
 
 def test_a_cpu_multiplies_in_float32_where_the_number_of_classes_is_symbolic():
-    shapes = export.symbolic_shape("n, v")
-    n, v = shapes
+    n, v = export.symbolic_shape("n, v")
     x, W, y = (
         jax.ShapeDtypeStruct(shape, dtype)
         for shape, dtype in (((n, 8), "bfloat16"), ((8, v), "bfloat16"), ((n,), "int32"))

@@ -42,7 +42,7 @@ WRONG = {
         TypeError,
         "operand_dtype",
         "float64",
-        "jax_enable_x64",
+        "x64",
     ),
     "dtypes that JAX does not promote": (
         lambda: linear(jnp.asarray(X, jnp.float8_e5m2), W.astype(np.float16), N),
@@ -82,7 +82,7 @@ WRONG = {
         ValueError,
         "kernel",
         "(2, 0)",
-        "no classes",
+        "at least one class",
     ),
     "bias per feature": (lambda: linear(X, W, N, bias=W[:, 0]), ValueError, "bias", "(3,)", "(2,)"),
     "labels of another shape": (lambda: linear(X, W, N[:3]), ValueError, "labels", "(4,)", "(3,)"),

@@ -172,18 +172,18 @@ def _times_transposed(z_bar: Array, head: Head, dtype: DTypeLike) -> Array:
 
 
 def _tangent_operand_dtype(head: Head, tangent: Array) -> DTypeLike | None:
-    """The dtype of the operands of products with a tangent, which none of them rounds.
+    """The dtype of the operands of a product with a tangent. It holds the tangent exactly.
 
-    The transpose of a rounding rounds as well. It would round the gradient of every chunk.
+    If the product rounded the tangent, its transpose would round the gradient of every chunk.
     """
     dtype = head.operand_dtype
-    narrow = dtype is not None and jnp.dtype(dtype).itemsize <= tangent.dtype.itemsize
-    return tangent.dtype if narrow else dtype
+    rounds = dtype is not None and jnp.dtype(dtype).itemsize <= tangent.dtype.itemsize
+    return tangent.dtype if rounds else dtype
 
 
 def _gradient_operand_dtype(head: Head) -> DTypeLike:
     """The dtype of the operands of products with the logits' gradient."""
     dtype = head.operand_dtype or common_dtype(head.features, head.kernel)
-    # The range of float16 is too narrow for the probabilities of a large vocabulary.
+    # A range as that of float16 is too narrow for the probabilities of a large vocabulary.
     narrow = jnp.finfo(dtype).smallest_normal > jnp.finfo(jnp.bfloat16).smallest_normal
     return jnp.float32 if narrow else dtype
